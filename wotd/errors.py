@@ -1,0 +1,41 @@
+"""What can go wrong because of what came from outside; every message is one sentence a person can act on.
+
+A door (shell, Hydra, server) catches :class:`WOTDError` and shows its message; anything else is a
+bug of ours and keeps its traceback.
+"""
+
+
+class WOTDError(Exception):
+    """Base of every error that the user, not the programmer, can mend."""
+
+
+class ConfigurationError(WOTDError):
+    """A setting is unknown, missing, of the wrong type or at odds with another."""
+
+
+class CorpusError(WOTDError):
+    """A provider's folder or file cannot serve as a corpus."""
+
+
+class UnreadableWorkError(CorpusError):
+    """One work of a corpus cannot be read; the provider drops it and reports this reason."""
+
+
+class EmbeddingError(WOTDError):
+    """An embedding model is unknown, unavailable, or not the one that was asked for."""
+
+
+class VectorsError(WOTDError):
+    """A matrix of vectors has the wrong rank, type, width, or values that are not finite."""
+
+
+class TrainingError(WOTDError):
+    """Training cannot start or go on with the data and settings given."""
+
+
+class ArtifactError(WOTDError):
+    """An artifact folder is incomplete, damaged, too new, or does not fit what is asked of it."""
+
+
+class InputError(WOTDError):
+    """What was given to encode, decode or look up cannot be used."""
