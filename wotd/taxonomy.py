@@ -139,7 +139,12 @@ class Level:
         fact = facts.get(self.fact or "", NO_FACT)
         if self.rule is None or not fact.known:
             return None, Origin.UNKNOWN
-        code = self.rule.code(fact.value)
+        try:
+            code = self.rule.code(fact.value)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"taxonomy level {self.name}: the fact '{self.fact}' is {fact.value!r}, which its rule cannot read."
+            ) from error
         return (None, Origin.UNKNOWN) if code is None else (code, fact.origin)
 
 
@@ -170,15 +175,16 @@ class Taxonomy:
         for key in ("name", "version", "levels"):
             if key not in data:
                 raise ConfigurationError(f"taxonomy: the key '{key}' is missing; expected name, version, levels.")
-        levels = tuple(_level(entry) for entry in data["levels"])
+        where = f"taxonomy {data['name']}"
+        levels = tuple(_level(f"{where}, level {n}", entry) for n, entry in enumerate(_listed(where, data, "levels")))
         if not levels:
-            raise ConfigurationError(f"taxonomy {data['name']}: levels is empty; expected at least one level.")
+            raise ConfigurationError(f"{where}: levels is empty; expected at least one level.")
         names = [level.name for level in levels]
         if len(set(names)) != len(names):
-            raise ConfigurationError(f"taxonomy {data['name']}: two levels share a name among {names}.")
+            raise ConfigurationError(f"{where}: two levels share a name among {names}.")
         if any(level.ranked for level in levels[:-1]):
-            raise ConfigurationError(f"taxonomy {data['name']}: only the last level may have the rule 'rank'.")
-        return cls(str(data["name"]), int(data["version"]), levels)
+            raise ConfigurationError(f"{where}: only the last level may have the rule 'rank'.")
+        return cls(str(data["name"]), _whole(where, data, "version"), levels)
 
     def to_mapping(self) -> dict[str, Any]:
         """The plain data that :meth:`from_mapping` reads back to an equal taxonomy."""
@@ -221,8 +227,18 @@ class Taxonomy:
 
         Returns:
             corpus ID → label, in order of ID.
+
+        Raises:
+            ConfigurationError: if a published label has another number of levels, or a fact is of
+                a kind that the rule of its level cannot read.
         """
         published = published or {}
+        for corpus_id, codes in published.items():
+            if len(codes) != len(self.levels):
+                raise ConfigurationError(
+                    f"taxonomy: the published label of {corpus_id} has {len(codes)} levels; "
+                    f"the taxonomy {self.name} has {len(self.levels)}."
+                )
         taken: dict[tuple[int, ...], set[int]] = {}
         if self.levels[-1].ranked:
             for codes in published.values():
@@ -277,38 +293,74 @@ def _next_rank(cell: Sequence[int | None], taken: dict[tuple[int, ...], set[int]
     return rank
 
 
-def _level(entry: Mapping[str, Any]) -> Level:
-    name, rule = str(entry.get("name", "?")), entry.get("rule")
+def _level(where: str, entry: Any) -> Level:
+    if not isinstance(entry, Mapping):
+        raise ConfigurationError(f"{where} is {entry!r}; expected a mapping of name, fact and rule.")
+    if not entry.get("name"):
+        raise ConfigurationError(f"{where}: the key 'name' is missing.")
+    name, rule = str(entry["name"]), entry.get("rule")
+    where = f"taxonomy level {name}"
+    if rule not in ("first_match", "edges", "rank"):
+        raise ConfigurationError(f"{where}: rule is {rule!r}; expected first_match, edges or rank.")
     if rule == "rank":
-        size = int(entry.get("size", 0))
+        size = _whole(where, entry, "size")
         if size < 1:
-            raise ConfigurationError(f"taxonomy level {name}: size is {size}; the rule 'rank' needs at least 1.")
+            raise ConfigurationError(f"{where}: size is {size}; the rule 'rank' needs at least 1.")
         return Level(name, tuple(str(rank) for rank in range(size)))
     if not entry.get("fact"):
-        raise ConfigurationError(f"taxonomy level {name}: the key 'fact' is missing; the rule '{rule}' reads one.")
-    if rule == "edges":
-        edges, codes = tuple(float(e) for e in entry.get("edges", ())), tuple(map(str, entry.get("codes", ())))
-        if len(codes) != len(edges) + 1:
-            raise ConfigurationError(
-                f"taxonomy level {name}: {len(edges)} edges make {len(edges) + 1} codes, but {len(codes)} are named."
-            )
-        if list(edges) not in (sorted(set(edges)), sorted(set(edges), reverse=True)):
-            raise ConfigurationError(f"taxonomy level {name}: edges {list(edges)} neither rise nor fall throughout.")
-        return Level(name, codes, str(entry["fact"]), Edges(edges))
-    if rule == "first_match":
-        codes = entry.get("codes", ())
-        if not codes:
-            raise ConfigurationError(f"taxonomy level {name}: codes is empty; the rule 'first_match' needs some.")
-        return Level(
-            name,
-            tuple(str(code["name"]) for code in codes),
-            str(entry["fact"]),
-            FirstMatch(
-                tuple(frozenset(map(_folded, code.get("any", ()))) for code in codes),
-                tuple(frozenset(map(_folded, code.get("none", ()))) for code in codes),
-            ),
+        raise ConfigurationError(f"{where}: the key 'fact' is missing; the rule '{rule}' reads one.")
+    codes, reading = _first_match(where, entry) if rule == "first_match" else _edges(where, entry)
+    twins = [code for index, code in enumerate(codes) if code in codes[:index]]
+    if twins:
+        raise ConfigurationError(f"{where}: two codes are named '{twins[0]}'.")
+    return Level(name, codes, str(entry["fact"]), reading)
+
+
+def _edges(where: str, entry: Mapping[str, Any]) -> tuple[tuple[str, ...], Edges]:
+    edges, codes = list(_listed(where, entry, "edges")), tuple(map(str, _listed(where, entry, "codes")))
+    for edge in edges:
+        if not isinstance(edge, int | float) or edge != edge:
+            raise ConfigurationError(f"{where}: edges holds {edge!r}; expected numbers.")
+    if len(codes) != len(edges) + 1:
+        raise ConfigurationError(
+            f"{where}: {len(edges)} edges make {len(edges) + 1} codes, but {len(codes)} are named."
         )
-    raise ConfigurationError(f"taxonomy level {name}: rule is '{rule}'; expected first_match, edges or rank.")
+    if edges not in (sorted(set(edges)), sorted(set(edges), reverse=True)):
+        raise ConfigurationError(f"{where}: edges {edges} neither rise nor fall throughout.")
+    return codes, Edges(tuple(map(float, edges)))
+
+
+def _first_match(where: str, entry: Mapping[str, Any]) -> tuple[tuple[str, ...], FirstMatch]:
+    names, any_of, none_of = [], [], []
+    for code in _listed(where, entry, "codes"):
+        if not isinstance(code, Mapping):
+            raise ConfigurationError(f"{where}: codes holds {code!r}; expected a mapping of name, any and none.")
+        if "name" not in code:
+            raise ConfigurationError(f"{where}: a code holds {dict(code)}; the key 'name' is missing.")
+        strange = sorted(map(str, set(code) - {"name", "any", "none"}))
+        if strange:
+            raise ConfigurationError(f"{where}: a code has the key '{strange[0]}'; expected name, any or none.")
+        names.append(str(code["name"]))
+        any_of.append(frozenset(map(_folded, _listed(where, {"any": (), **code}, "any"))))
+        none_of.append(frozenset(map(_folded, _listed(where, {"none": (), **code}, "none"))))
+    if not names:
+        raise ConfigurationError(f"{where}: codes is empty; the rule 'first_match' needs some.")
+    return tuple(names), FirstMatch(tuple(any_of), tuple(none_of))
+
+
+def _listed(where: str, entry: Mapping[str, Any], key: str) -> Sequence[Any]:
+    """The list under a key; a text is refused, for its letters would pass as a list."""
+    value = entry.get(key)
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{where}: {key} is {value!r}; expected a list.")
+    return value
+
+
+def _whole(where: str, entry: Mapping[str, Any], key: str) -> int:
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{where}: {key} is {value!r}; expected a whole number.")
+    return value
 
 
 def _plain(level: Level) -> dict[str, Any]:
