@@ -48,12 +48,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@set -ef; args=$$(printf '%s' "$$TORCH_ARGS" | sed 's/^ *//; s/ *$$//'); \
 	if [ -n "$$args" ] && [ "$$args" != "$$(cat $(TORCH_CHOICE) 2>/dev/null)" ]; then \
 	  echo "pip install torch $$args"; \
+	  rm -f $(TORCH_CHOICE); \
 	  $(BIN)/python -m pip uninstall --quiet --yes torch; \
 	  $(BIN)/python -m pip install torch $$args; \
 	  printf '%s\n' "$$args" > $(TORCH_CHOICE); \
 	fi
 	@pattern='^#'; if [ -f $(TORCH_CHOICE) ]; then pattern='^($(TORCH_FAMILY))=='; fi; \
-	grep -viE "$$pattern" constraints.txt > $(VENV)/constraints.txt
+	grep -viE "$$pattern" constraints.txt > $(VENV)/constraints.txt || true
 	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve]' hatchling
 	@touch $@
 
