@@ -1,0 +1,10 @@
+"""Callbacks of training, each an entry of the config group ``callbacks`` under its own name."""
+
+from wotd.callbacks.clipping import GradientClipping
+from wotd.callbacks.codebook_usage import CodebookUsage
+from wotd.callbacks.learning_rate import LearningRate
+from wotd.callbacks.precision import MixedPrecision
+from wotd.callbacks.progress import Progress
+from wotd.callbacks.schedule import CosineWarmup
+
+__all__ = ["CodebookUsage", "CosineWarmup", "GradientClipping", "LearningRate", "MixedPrecision", "Progress"]

@@ -1,0 +1,194 @@
+"""From a provider, or from a file of vectors, to batches: the LightningDataModule of every recipe."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import lightning
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from wotd.data.batches import BatchSampler, EmbeddingBatch, EmbeddingDataset
+from wotd.data.splits import SPLIT_NAMES, TEST, TRAIN, VAL, SplitBy, split_passages, split_rows
+from wotd.data.vectors import open_vectors
+from wotd.embeddings.cache import EmbeddingCache
+from wotd.embeddings.embedder import Embedder
+from wotd.errors import ConfigurationError, TrainingError
+from wotd.providers.base import Provider
+from wotd.providers.corpora import Corpora, collect
+from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
+
+logger = logging.getLogger(__name__)
+
+
+class WOTDDataModule(lightning.LightningDataModule):
+    """Corpora, their labels and cached embeddings, split by author and served as whole tensors.
+
+    Attributes set by :meth:`setup`:
+        corpora: works and passages; None for bare vectors.
+        vectors: N×D, in the order of the passages; memory-mapped where the user gave them.
+        labels: int64 N×levels, -1 where unknown; N×0 for bare vectors.
+        sides: int64 N, 0 train, 1 val, 2 test.
+        embedded: how many passages were embedded now, and how many the cache already had.
+        seconds: durations of reading, splitting and embedding.
+    """
+
+    corpora: Corpora | None
+    vectors: NDArray[np.floating]
+    labels: NDArray[np.int64]
+    sides: NDArray[np.int64]
+
+    def __init__(
+        self,
+        provider: Provider | None = None,
+        embedder: Embedder | None = None,
+        taxonomy: Taxonomy | None = None,
+        *,
+        vectors: str | None = None,
+        batch_size: int = 128,
+        split_by: str = "author",
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        cache_dir: str | None = None,
+        seed: int = 0,
+        published: Mapping[str, Sequence[int | None]] | None = None,
+        strict: bool = False,
+    ) -> None:
+        """Take the parts; nothing is read before :meth:`setup`.
+
+        Args:
+            provider: where texts come from; not needed with ``vectors``.
+            embedder: what embeds them; not needed with ``vectors``.
+            taxonomy: what labels them; not needed with ``vectors``.
+            vectors: an ``.npy`` file of N×D vectors to learn from instead of texts.
+            batch_size: rows of a batch, per process.
+            split_by: ``author``, ``work`` or ``passage``: what stays whole on one side.
+            val_fraction: share of passages for validation.
+            test_fraction: share of passages for testing.
+            cache_dir: where embeddings are cached; by default ``WOTD_CACHE`` or the platform's place.
+            seed: decides split and order of batches.
+            published: labels that must not move, by corpus ID.
+            strict: whether a cell with more works than codes is an error.
+
+        Raises:
+            ConfigurationError: if a number is out of range or ``split_by`` unknown.
+        """
+        super().__init__()
+        if batch_size < 1:
+            raise ConfigurationError(f"data.batch_size is {batch_size}; expected 1 or more.")
+        for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 <= fraction < 1:
+                raise ConfigurationError(f"data.{name} is {fraction}; expected 0 or more and less than 1.")
+        if val_fraction == 0 or val_fraction + test_fraction >= 1:
+            raise ConfigurationError(
+                f"data.val_fraction is {val_fraction} and data.test_fraction {test_fraction}; expected a val_fraction "
+                f"above 0, since early stopping needs one, and a sum below 1."
+            )
+        if split_by not in list(SplitBy):
+            raise ConfigurationError(f"data.split_by is '{split_by}'; expected one of {', '.join(SplitBy)}.")
+        self.provider, self.embedder, self.taxonomy = provider, embedder, taxonomy
+        self.vectors_path, self.batch_size, self.split_by = vectors, batch_size, SplitBy(split_by)
+        self.val_fraction, self.test_fraction, self.seed = val_fraction, test_fraction, seed
+        self.cache_dir, self.published, self.strict = cache_dir, published, strict
+        self.embedded = {"computed": 0, "found": 0}
+        self.seconds: dict[str, float] = {}
+        self._ready = False
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, label, split and embed, once; under several processes the cache makes all but one wait."""
+        del stage
+        if self._ready:
+            return
+        if self.vectors_path:
+            self._setup_vectors()
+        else:
+            self._setup_texts()
+        for side, name in enumerate(SPLIT_NAMES):
+            logger.info("%s: %d passages", name, int((self.sides == side).sum()))
+        if not len(self.rows(TRAIN)):
+            raise TrainingError(f"no rows are left to train on of {len(self.sides)}; give more.")
+        self._ready = True
+
+    def _setup_vectors(self) -> None:
+        self.corpora = None
+        self.vectors = open_vectors(str(self.vectors_path))
+        self.labels = np.empty((len(self.vectors), 0), dtype=np.int64)
+        self.sides = split_rows(
+            len(self.vectors), val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed
+        )
+
+    def _setup_texts(self) -> None:
+        if self.provider is None or self.embedder is None or self.taxonomy is None:
+            raise ConfigurationError("there is nothing to learn from: set provider and embedding, or data.vectors.")
+        with _Timed(self.seconds, "reading"):
+            self.corpora = collect(self.provider, self.taxonomy, published=self.published, strict=self.strict)
+        with _Timed(self.seconds, "splitting"):
+            self.sides = split_passages(
+                self.corpora,
+                by=self.split_by,
+                val_fraction=self.val_fraction,
+                test_fraction=self.test_fraction,
+                seed=self.seed,
+            )
+        with _Timed(self.seconds, "embedding"):
+            if self.embedder.needs_fit:
+                self.embedder.fit([self.corpora.texts[row] for row in self.rows(TRAIN)])
+            cached = EmbeddingCache(self.cache_dir).embed(self.embedder, self.corpora.texts)
+        self.vectors = cached.vectors
+        self.embedded = {"computed": cached.computed, "found": cached.found}
+        logger.info("embeddings: %d computed, %d found in the cache", cached.computed, cached.found)
+        self.labels = self.corpora.labels.copy()
+        for index, level in enumerate(self.taxonomy.levels):
+            if level.ranked:  # a rank says nothing of the text, so no level is taught it
+                self.labels[:, index] = UNKNOWN_CODE
+
+    def rows(self, side: int) -> NDArray[np.int64]:
+        """Indices of the passages on a side, ascending."""
+        return np.flatnonzero(self.sides == side)
+
+    @property
+    def dimension(self) -> int:
+        """D of the vectors."""
+        return int(self.vectors.shape[1])
+
+    def _loader(self, side: int, *, shuffle: bool) -> DataLoader[EmbeddingBatch]:
+        trainer = self.trainer
+        dataset = EmbeddingDataset(self.vectors, self.labels, self.rows(side))
+        sampler = BatchSampler(
+            len(dataset),
+            self.batch_size if shuffle else max(self.batch_size, 1024),
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        # batch_size=None hands the sampler's whole index tensor to the dataset.
+        return DataLoader(dataset, sampler=sampler, batch_size=None)
+
+    def train_dataloader(self) -> DataLoader[EmbeddingBatch]:
+        """Shuffled batches of the training side."""
+        return self._loader(TRAIN, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[EmbeddingBatch]:
+        """Batches of the validation side, in order."""
+        return self._loader(VAL, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[EmbeddingBatch]:
+        """Batches of the test side, in order."""
+        return self._loader(TEST, shuffle=False)
+
+
+class _Timed:
+    """Adds the seconds spent inside to a table."""
+
+    def __init__(self, table: dict[str, float], name: str) -> None:
+        self.table, self.name = table, name
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.table[self.name] = self.table.get(self.name, 0.0) + time.perf_counter() - self.start

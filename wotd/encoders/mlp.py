@@ -1,0 +1,43 @@
+"""The network between embeddings and latents: a linear map plus a correction that is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class CorrectedLinear(nn.Module):
+    """``linear(x) + mlp(x)``, where the mlp starts at zero.
+
+    Training therefore begins at whatever the linear map is set to (a principal subspace, in closed
+    form) instead of at noise, and can only add to it.
+    """
+
+    def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, *, dropout: float = 0.0) -> None:
+        """Make the map; an empty ``hidden`` leaves it purely linear."""
+        super().__init__()
+        self.linear = nn.Linear(input_dim, output_dim)
+        nn.init.zeros_(self.linear.bias)
+        widths = [input_dim, *hidden]
+        layers: list[nn.Module] = []
+        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+            layers += [nn.Linear(narrow, wide), nn.GELU(), nn.Dropout(dropout)]
+        self.correction: nn.Module | None = None
+        if hidden:
+            last = nn.Linear(widths[-1], output_dim)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.correction = nn.Sequential(*layers, last)
+
+    def forward(self, x_BI: Tensor) -> Tensor:
+        """Map rows of length ``input_dim`` to rows of length ``output_dim``."""
+        y_BO: Tensor = self.linear(x_BI)
+        return y_BO if self.correction is None else y_BO + self.correction(x_BI)
+
+    @torch.no_grad()
+    def start(self, weight_OI: Tensor) -> None:
+        """Begin at the given linear map."""
+        self.linear.weight.copy_(weight_OI)
+        self.linear.bias.zero_()

@@ -1,0 +1,145 @@
+"""The terms that training minimises, each in its own unit, and their weighted sum.
+
+Shape letters: B batch, L levels, K codes of a level, Z latent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wotd.encoders.semantic_encoder import SemanticEncoding
+from wotd.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term counts in the sum; 0 switches a term off."""
+
+    reconstruction: float = 1.0
+    commitment: float = 0.25
+    entropy: float = 0.02
+    diversity: float = 0.02
+    alignment: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are negative or not finite."""
+        for name, weight in asdict(self).items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ConfigurationError(f"model.losses.{name} is {weight}; expected a finite number, 0 or more.")
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Values of the terms on one batch, unweighted.
+
+    Attributes:
+        reconstruction: squared error over the variance of the data (nMSE).
+        commitment: mean squared distance of what a level is given from the codeword it says.
+        entropy: entropy of a row's codes less entropy of the batch's codes, per level as a share of
+            log K, or, where a level has a label prior, plus the divergence of the batch from it.
+        diversity: chance-weighted nearness of pairs of codes in [0, 1]; 1 when all coincide.
+        alignment: cross-entropy of labels under the levels' probabilities, in nats, over known labels.
+    """
+
+    reconstruction: Tensor
+    commitment: Tensor
+    entropy: Tensor
+    diversity: Tensor
+    alignment: Tensor
+
+    def weighted(self, weights: LossWeights) -> LossTerms:
+        """Each term times its weight."""
+        return LossTerms(**{f.name: getattr(self, f.name) * getattr(weights, f.name) for f in fields(self)})
+
+    def total(self) -> Tensor:
+        """The sum of the terms."""
+        return torch.stack(list(self.to_mapping().values())).sum()
+
+    def to_mapping(self) -> dict[str, Tensor]:
+        """Terms by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def semantic_losses(
+    encoding: SemanticEncoding,
+    logits: Sequence[Tensor],
+    labels_BL: Tensor | None = None,
+    priors: Sequence[Tensor | None] = (),
+) -> LossTerms:
+    """All terms for one batch.
+
+    Args:
+        encoding: what the model made of the batch.
+        logits: per level B×K, from :meth:`SemanticEncoder.logits`.
+        labels_BL: int64, -1 where unknown; None where no level is supervised.
+        priors: per level, the distribution of its labels in the training data (K), or None where
+            the level is free.
+    """
+    priors = priors or [None] * len(logits)
+    entropies, diversities = [], []
+    for level, (logits_BK, prior_K) in enumerate(zip(logits, priors, strict=True)):
+        # Sharpness is left out of this gradient: growing it without end would make every row certain.
+        log_p_BK = functional.log_softmax(_without_sharpness_gradient(logits_BK, encoding, level), 1)
+        entropies.append(_entropy_term(log_p_BK, prior_K))
+        diversities.append(_diversity_term(log_p_BK.exp(), encoding.quantized.inputs[level]))
+    return LossTerms(
+        reconstruction=encoding.reconstruction_loss,
+        commitment=encoding.quantized.commitment,
+        entropy=torch.stack(entropies).mean(),
+        diversity=torch.stack(diversities).mean(),
+        alignment=_alignment_term(logits, labels_BL),
+    )
+
+
+def _without_sharpness_gradient(logits_BK: Tensor, encoding: SemanticEncoding, level: int) -> Tensor:
+    distances_BK = encoding.quantized.distances[level]
+    sharpness = (logits_BK.detach().sum() / -distances_BK.detach().sum().clamp_min(1e-12)).clamp_min(0)
+    return -distances_BK * sharpness
+
+
+def _entropy_term(log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
+    """Rows should be sure of one code, and the batch should use all of them, or those of the prior."""
+    p_BK = log_p_BK.exp()
+    per_row = -(p_BK * log_p_BK).sum(1).mean()
+    mean_K = p_BK.mean(0).clamp_min(1e-12)
+    if prior_K is None:
+        batch = (mean_K * mean_K.log()).sum()
+    else:
+        batch = (mean_K * (mean_K.log() - prior_K.clamp_min(1e-6).log())).sum()
+    return (per_row + batch) / math.log(log_p_BK.shape[1])
+
+
+def _diversity_term(p_BK: Tensor, inputs_BZ: Tensor) -> Tensor:
+    """Gaussian potential between the codes' soft centroids in the batch, weighted by their shares.
+
+    Codebooks that follow averages take no gradient; their centroids in the batch do, through the
+    encoder. Distances count in units of the centroids' own spread, so that no scaling helps.
+
+    Source of the potential: T. Wang, P. Isola, "Understanding Contrastive Representation Learning
+    through Alignment and Uniformity on the Hypersphere" (2020), equation 2.
+    """
+    share_K = p_BK.mean(0)
+    centroids_KZ = (p_BK.T @ inputs_BZ) / p_BK.sum(0).clamp_min(1e-6).unsqueeze(1)
+    squares_K = centroids_KZ.square().sum(1)
+    distances_KK = (squares_K.unsqueeze(0) + squares_K.unsqueeze(1) - 2 * centroids_KZ @ centroids_KZ.T).clamp_min(0)
+    pairs_KK = share_K.unsqueeze(0) * share_K.unsqueeze(1)
+    pairs_KK = pairs_KK - torch.diag_embed(pairs_KK.diagonal())
+    total = pairs_KK.sum().clamp_min(1e-12)
+    spread = ((pairs_KK * distances_KK).sum() / total).detach().clamp_min(1e-12)
+    return (pairs_KK * torch.exp(-2 * distances_KK / spread)).sum() / total
+
+
+def _alignment_term(logits: Sequence[Tensor], labels_BL: Tensor | None) -> Tensor:
+    """Mean over levels with a known label in the batch; zero where there is none."""
+    terms = [
+        functional.cross_entropy(logits_BK, labels_B, ignore_index=-1)
+        for logits_BK, labels_B in zip(logits, [] if labels_BL is None else labels_BL.unbind(1), strict=False)
+        if bool((labels_B >= 0).any())
+    ]
+    return torch.stack(terms).mean() if terms else logits[0].sum() * 0.0

@@ -1,0 +1,17 @@
+"""What is measured of codes: use of the codebooks, distortion, collisions, agreement with labels."""
+
+from wotd.metrics.agreement import LabelAgreement, label_agreement
+from wotd.metrics.collisions import Collisions, collisions
+from wotd.metrics.distortion import normalized_mse
+from wotd.metrics.usage import CodebookUsage, LevelUsage, level_usage
+
+__all__ = [
+    "CodebookUsage",
+    "Collisions",
+    "LabelAgreement",
+    "LevelUsage",
+    "collisions",
+    "label_agreement",
+    "level_usage",
+    "normalized_mse",
+]

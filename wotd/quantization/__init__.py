@@ -1,0 +1,47 @@
+"""From latents to codes: quantizers behind the three verbs ``forward``, ``encode`` and ``decode``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wotd.errors import ConfigurationError
+from wotd.quantization.codebook import Codebook, kmeans
+from wotd.quantization.fsq import FiniteScalarQuantizer
+from wotd.quantization.hvq import HierarchicalVectorQuantizer, Quantized
+
+Quantizer = HierarchicalVectorQuantizer | FiniteScalarQuantizer
+
+QUANTIZERS: dict[str, type[HierarchicalVectorQuantizer] | type[FiniteScalarQuantizer]] = {
+    "hvq": HierarchicalVectorQuantizer,
+    "fsq": FiniteScalarQuantizer,
+}
+"""Quantizers by the name that a config and an artifact call them."""
+
+
+def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Mapping[str, Any]) -> Quantizer:
+    """Make the quantizer of that kind.
+
+    Raises:
+        ConfigurationError: if the kind or an option is unknown, or a level has no codes.
+    """
+    if kind not in QUANTIZERS:
+        raise ConfigurationError(f"model.quantizer.kind is '{kind}'; expected one of {', '.join(QUANTIZERS)}.")
+    if not level_sizes or any(int(size) < 2 for size in level_sizes):
+        raise ConfigurationError(f"model.level_sizes is {list(level_sizes)}; expected at least 2 codes on every level.")
+    try:
+        return QUANTIZERS[kind](dim, level_sizes, **options)
+    except TypeError as error:
+        raise ConfigurationError(f"model.quantizer: {error}.") from error
+
+
+__all__ = [
+    "QUANTIZERS",
+    "Codebook",
+    "FiniteScalarQuantizer",
+    "HierarchicalVectorQuantizer",
+    "Quantized",
+    "Quantizer",
+    "build_quantizer",
+    "kmeans",
+]

@@ -1,0 +1,200 @@
+"""One level's codewords: assignment, k-means start, moving averages, revival of dead codes.
+
+Shape letters: N rows, B batch, K codes, Z latent.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from wotd.errors import TrainingError
+
+_CHUNK_ROWS = 8192
+
+
+class Codebook(nn.Module):
+    """K codewords that follow, by exponential moving averages, the vectors assigned to them.
+
+    All that decides behaviour is a buffer and travels with the ``state_dict``: the codewords, the
+    sums and counts they are averages of, and whether they were started.
+
+    Source: A. van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix A.1.
+    """
+
+    embed_KZ: Tensor
+    embed_avg_KZ: Tensor
+    cluster_size_K: Tensor
+    initialised: Tensor
+    revived: Tensor
+
+    def __init__(self, size: int, dim: int, *, decay: float = 0.99, revive_below: float = 0.02) -> None:
+        """Make an unstarted codebook.
+
+        Args:
+            size: K, how many codewords.
+            dim: Z, their length.
+            decay: share of the running sums that a batch leaves in place, in [0, 1).
+            revive_below: a code is dead when its running count falls below this share of an even
+                share of the batch; 0 never revives.
+        """
+        super().__init__()
+        self.size, self.dim, self.decay, self.revive_below = size, dim, decay, revive_below
+        self.register_buffer("embed_KZ", torch.zeros(size, dim))
+        self.register_buffer("embed_avg_KZ", torch.zeros(size, dim))
+        self.register_buffer("cluster_size_K", torch.zeros(size))
+        self.register_buffer("initialised", torch.tensor(False))
+        self.register_buffer("revived", torch.tensor(0, dtype=torch.int64))
+
+    def distances(self, vectors_BZ: Tensor) -> Tensor:
+        """Squared Euclidean distances to all codewords, B×K, not below zero."""
+        # The gradient needs the codewords as they were; the batch moves them in place before it comes.
+        codewords_KZ = self.embed_KZ.clone() if self.training else self.embed_KZ
+        squares_K = codewords_KZ.square().sum(1)
+        squares_B1 = vectors_BZ.square().sum(1, keepdim=True)
+        return torch.addmm(squares_K, vectors_BZ, codewords_KZ.T, alpha=-2).add(squares_B1).clamp_min(0)
+
+    def nearest(self, distances_BK: Tensor) -> Tensor:
+        """The nearest codeword of each row, int64 of length B; the lower index where two are equal."""
+        return distances_BK.argmin(1)
+
+    def lookup(self, codes_B: Tensor) -> Tensor:
+        """The codewords of the codes, B×Z."""
+        return nn.functional.embedding(codes_B, self.embed_KZ)
+
+    @torch.no_grad()
+    def start(self, vectors_NZ: Tensor, generator: torch.Generator, *, iterations: int = 20) -> None:
+        """Start at the k-means solution of the vectors.
+
+        Raises:
+            TrainingError: if there are fewer vectors than codes.
+        """
+        centroids_KZ = kmeans(vectors_NZ, self.size, generator, iterations=iterations)
+        self._set(centroids_KZ, vectors_NZ)
+
+    @torch.no_grad()
+    def start_from_labels(self, vectors_NZ: Tensor, labels_N: Tensor, generator: torch.Generator) -> None:
+        """Start code k at the mean of the vectors that bear label k.
+
+        A code that no vector bears starts at a random vector, far from nothing and near no class.
+        """
+        known_N = labels_N >= 0
+        one_hot_NK = nn.functional.one_hot(labels_N[known_N], self.size).to(vectors_NZ.dtype)
+        counts_K = one_hot_NK.sum(0)
+        means_KZ = (one_hot_NK.T @ vectors_NZ[known_N]) / counts_K.clamp_min(1).unsqueeze(1)
+        rows = torch.randint(len(vectors_NZ), (self.size,), generator=generator)
+        self._set(torch.where((counts_K > 0).unsqueeze(1), means_KZ, vectors_NZ[rows]), vectors_NZ)
+
+    def _set(self, codewords_KZ: Tensor, vectors_NZ: Tensor) -> None:
+        """Adopt codewords, with the counts of an average batch so that the averages start settled."""
+        self.embed_KZ.copy_(codewords_KZ)
+        codes_N = assign(vectors_NZ, codewords_KZ)
+        share_K = torch.bincount(codes_N, minlength=self.size).to(codewords_KZ.dtype) / max(1, len(vectors_NZ))
+        self.cluster_size_K.copy_((share_K * self.size).clamp_min(1.0 / self.size))
+        self.embed_avg_KZ.copy_(self.embed_KZ * self.cluster_size_K.unsqueeze(1))
+        self.initialised.fill_(True)
+
+    @torch.no_grad()
+    def update(self, vectors_BZ: Tensor, codes_B: Tensor) -> None:
+        """Let the codewords follow a batch: sums and counts decay and take in the batch.
+
+        Counts are kept per even share (a code that gets B/K of every batch has count 1), so they do
+        not depend on the batch size. Under distributed training the sums are those of all processes.
+        """
+        counts_K = torch.zeros_like(self.cluster_size_K).index_add_(
+            0, codes_B, torch.ones(len(codes_B), dtype=self.cluster_size_K.dtype, device=codes_B.device)
+        )
+        sums_KZ = torch.zeros_like(self.embed_avg_KZ).index_add_(0, codes_B, vectors_BZ.to(self.embed_avg_KZ.dtype))
+        rows = torch.tensor(float(len(codes_B)), device=codes_B.device)
+        if _distributed():
+            for part in (counts_K, sums_KZ, rows):
+                torch.distributed.all_reduce(part)
+        scale = self.size / rows.clamp_min(1)
+        self.cluster_size_K.mul_(self.decay).add_(counts_K * scale, alpha=1 - self.decay)
+        self.embed_avg_KZ.mul_(self.decay).add_(sums_KZ * scale, alpha=1 - self.decay)
+        self.embed_KZ.copy_(self.embed_avg_KZ / self.cluster_size_K.clamp_min(1e-6).unsqueeze(1))
+
+    @torch.no_grad()
+    def revive(self, vectors_BZ: Tensor) -> int:
+        """Move dead codewords onto rows of the batch; returns how many were dead.
+
+        Codeword, running sum and running count are all reset: a codeword moved alone would be
+        pulled back by its old sum with the next update.
+        """
+        dead_K = self.cluster_size_K < self.revive_below
+        dead = int(dead_K.sum())
+        if not dead or not len(vectors_BZ):
+            return 0
+        rows = torch.randint(len(vectors_BZ), (dead,), device=vectors_BZ.device)
+        fresh = vectors_BZ[rows].to(self.embed_KZ.dtype)
+        if _distributed():
+            torch.distributed.broadcast(fresh, 0)
+        self.embed_KZ[dead_K] = fresh
+        self.embed_avg_KZ[dead_K] = fresh
+        self.cluster_size_K[dead_K] = 1.0
+        self.revived.add_(dead)
+        return dead
+
+
+def assign(vectors_NZ: Tensor, codewords_KZ: Tensor) -> Tensor:
+    """The nearest codeword of each row, in chunks so that memory stays flat; int64 of length N."""
+    squares_K = codewords_KZ.square().sum(1)
+    return torch.cat(
+        [
+            torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1)
+            for chunk in vectors_NZ.split(_CHUNK_ROWS)
+        ]
+    )
+
+
+def kmeans(vectors_NZ: Tensor, size: int, generator: torch.Generator, *, iterations: int = 20) -> Tensor:
+    """Centroids (K×Z) of Lloyd's algorithm from a k-means++ start.
+
+    A cluster that empties restarts at the row that is worst served.
+
+    Source: D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding" (2007).
+
+    Raises:
+        TrainingError: if there are fewer vectors than clusters.
+    """
+    if len(vectors_NZ) < size:
+        raise TrainingError(
+            f"there are {len(vectors_NZ)} training vectors for a level of {size} codes; k-means needs at least one "
+            f"vector per code: give more vectors, or lower model.level_sizes."
+        )
+    centroids_KZ = _seeds(vectors_NZ, size, generator)
+    codes_N: Tensor | None = None
+    for _ in range(iterations):
+        previous, codes_N = codes_N, assign(vectors_NZ, centroids_KZ)
+        if previous is not None and torch.equal(previous, codes_N):
+            break
+        counts_K = torch.bincount(codes_N, minlength=size)
+        sums_KZ = torch.zeros_like(centroids_KZ).index_add_(0, codes_N, vectors_NZ)
+        centroids_KZ = sums_KZ / counts_K.clamp_min(1).unsqueeze(1)
+        empty = (counts_K == 0).nonzero().flatten()
+        if len(empty):
+            errors_N = (vectors_NZ - centroids_KZ[codes_N]).square().sum(1)
+            centroids_KZ[empty] = vectors_NZ[errors_N.topk(len(empty)).indices]
+    return centroids_KZ
+
+
+def _seeds(vectors_NZ: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """k-means++: each next seed is drawn with probability proportional to its squared distance."""
+    first = int(torch.randint(len(vectors_NZ), (1,), generator=generator))
+    seeds = [first]
+    squares_N = vectors_NZ.square().sum(1)
+    nearest_N = torch.full_like(squares_N, torch.inf)
+    draws = torch.rand(size, generator=generator, dtype=torch.float64)
+    for index in range(1, size):
+        seed = vectors_NZ[seeds[-1]]
+        distance_N = (squares_N - 2 * (vectors_NZ @ seed) + seed.square().sum()).clamp_min(0)
+        nearest_N = torch.minimum(nearest_N, distance_N)
+        nearest_N[seeds[-1]] = 0
+        cumulative_N = nearest_N.double().cumsum(0)
+        target = draws[index].to(cumulative_N.device) * cumulative_N[-1]
+        seeds.append(min(int(torch.searchsorted(cumulative_N, target)), len(vectors_NZ) - 1))
+    return vectors_NZ[seeds].clone()
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

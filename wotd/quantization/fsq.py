@@ -1,0 +1,97 @@
+"""Finite scalar quantization: each level is one bounded number, rounded to its grid.
+
+Shape letters: N rows, B batch, L levels, K codes of a level, Z latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wotd.quantization.hvq import Quantized
+
+
+class FiniteScalarQuantizer(nn.Module):
+    """One linear reading of the latent per level, bounded by tanh and rounded to equal steps.
+
+    Its levels are parallel, not residual: a prefix leaves the later numbers at the middle of their
+    grids. There is no codebook that could collapse.
+
+    Source: F. Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple" (2023).
+    """
+
+    scale_L: Tensor
+    started: Tensor
+
+    def __init__(self, dim: int, level_sizes: Sequence[int]) -> None:
+        """Make a quantizer of ``len(level_sizes)`` numbers read off latents of length ``dim``."""
+        super().__init__()
+        self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
+        self.read = nn.Linear(dim, len(self.level_sizes), bias=False)
+        self.write = nn.Linear(len(self.level_sizes), dim, bias=False)
+        self.register_buffer("scale_L", torch.ones(len(self.level_sizes)))
+        self.register_buffer("started", torch.tensor(False))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments that rebuild it."""
+        return {}
+
+    @property
+    def initialised(self) -> bool:
+        """Whether it has seen the spread of the latents."""
+        return bool(self.started)
+
+    @torch.no_grad()
+    def start(self, latents_NZ: Tensor, generator: torch.Generator, labels_NL: Tensor | None = None) -> None:
+        """Read the leading principal directions of a large sample, each scaled to fill its grid."""
+        del generator, labels_NL  # closed form, and no level can be told what to mean
+        centred_NZ = latents_NZ - latents_NZ.mean(0)
+        _, vectors_ZZ = torch.linalg.eigh(centred_NZ.T @ centred_NZ)
+        directions_LZ = vectors_ZZ.flip(1)[:, : len(self.level_sizes)].T
+        if len(directions_LZ) < len(self.level_sizes):
+            directions_LZ = nn.functional.pad(directions_LZ, (0, 0, 0, len(self.level_sizes) - len(directions_LZ)))
+        self.read.weight.copy_(directions_LZ)
+        self.scale_L.copy_((latents_NZ @ directions_LZ.T).std(0).clamp_min(1e-6) * 1.5)
+        self.write.weight.copy_(directions_LZ.T * self.scale_L)
+        self.started.fill_(True)
+
+    def _grids(self) -> list[Tensor]:
+        return [torch.linspace(-1, 1, size, device=self.scale_L.device) for size in self.level_sizes]
+
+    def _bounded(self, latents_BZ: Tensor) -> Tensor:
+        return torch.tanh(self.read(latents_BZ) / self.scale_L)
+
+    def forward(self, latents_BZ: Tensor, labels_BL: Tensor | None = None) -> Quantized:
+        """Round a batch to the grids, with straight-through gradients; labels do not move a grid."""
+        del labels_BL
+        with torch.autocast(latents_BZ.device.type, enabled=False):
+            bounded_BL = self._bounded(latents_BZ.float())
+            distances = tuple(
+                (values_B.unsqueeze(1) - grid_K).square()
+                for values_B, grid_K in zip(bounded_BL.unbind(1), self._grids(), strict=True)
+            )
+            codes_BL = torch.stack([distances_BK.argmin(1) for distances_BK in distances], 1)
+            rounded_BL = self._values(codes_BL)
+            straight_through_BL = bounded_BL + (rounded_BL - bounded_BL).detach()
+            commitment = nn.functional.mse_loss(bounded_BL, rounded_BL)
+            inputs = bounded_BL.split(1, dim=1)
+            return Quantized(codes_BL, self.write(straight_through_BL), commitment, inputs, distances)
+
+    def _values(self, codes_BL: Tensor) -> Tensor:
+        columns = [grid_K[codes_B] for grid_K, codes_B in zip(self._grids(), codes_BL.unbind(1), strict=False)]
+        return torch.stack(columns, 1)
+
+    @torch.no_grad()
+    def encode(self, latents_BZ: Tensor) -> Tensor:
+        """Codes of latents, int64 B×L."""
+        columns = zip(self._bounded(latents_BZ).unbind(1), self._grids(), strict=True)
+        return torch.stack([(values_B.unsqueeze(1) - grid_K).square().argmin(1) for values_B, grid_K in columns], 1)
+
+    def decode(self, codes_BL: Tensor) -> Tensor:
+        """Latents of codes or of prefixes of codes, B×Z."""
+        values_BL = self._values(codes_BL) if codes_BL.shape[1] else codes_BL.float()
+        return self.write(nn.functional.pad(values_BL, (0, len(self.level_sizes) - values_BL.shape[1])))
