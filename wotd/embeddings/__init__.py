@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wotd.embeddings.base import Embedder, verify_embedder
     from wotd.embeddings.cache import CachedEmbeddings, EmbeddingCache
-    from wotd.embeddings.embedder import Embedder, SentenceTransformerEmbedder, load_embedder, verify_embedder
+    from wotd.embeddings.embedder import SentenceTransformerEmbedder, load_embedder
     from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
     from wotd.embeddings.lsa import LSAEmbedder
     from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "CachedEmbeddings": "cache",
     "EmbeddingCache": "cache",
-    "Embedder": "embedder",
+    "Embedder": "base",
     "SentenceTransformerEmbedder": "embedder",
     "load_embedder": "embedder",
-    "verify_embedder": "embedder",
+    "verify_embedder": "base",
     "PROBE_TEXT": "fingerprint",
     "Fingerprint": "fingerprint",
     "LSAEmbedder": "lsa",

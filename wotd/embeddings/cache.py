@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, Timeout
 
-from wotd.embeddings.embedder import Embedder, Vectors, checked_texts
+from wotd.embeddings.base import Embedder, Vectors, checked_texts
 from wotd.embeddings.fingerprint import Fingerprint
-from wotd.embeddings.shards import Keys, Rows, ShardFolder, shard_files, write_atomically
+from wotd.embeddings.shard_file import Keys, set_aside_damaged, shard_files, shard_rows, write_atomically
+from wotd.embeddings.shards import Rows, ShardFolder
 from wotd.errors import EmbeddingError
 from wotd.progress import progress
 
@@ -102,19 +104,18 @@ class EmbeddingCache:
 
     def folders(self) -> list[CacheFolder]:
         """What the cache holds, by fingerprint."""
-        paths = sorted(path for path in (self.root / "embeddings").glob("*") if path.is_dir())
-        return [_summary(path) for path in paths]
+        return [_summary(path) for path in self._paths()]
 
     def verify(self) -> list[Path]:
         """Compare every shard with its checksum; damaged ones are moved aside and returned by their old path."""
         damaged: list[Path] = []
-        for folder in self.folders():
-            if folder.fingerprint is None:
-                logger.warning("%s has no readable %s; not verified", folder.path, _FINGERPRINT_FILE)
-                continue
-            shards = ShardFolder(folder.path, folder.fingerprint.digest, folder.fingerprint.dimension)
-            damaged += [folder.path / name for name in shards.verify()]
+        with self._lock:
+            for path in self._paths():
+                damaged += set_aside_damaged(path)
         return damaged
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in (self.root / "embeddings").glob("*") if path.is_dir())
 
     def _compute(
         self,
@@ -209,9 +210,7 @@ def _sound_vectors(embedder: Embedder, texts: list[str]) -> Vectors:
     return vectors.astype(np.float32, copy=False)
 
 
-def _locked(folder: Path):  # type: ignore[no-untyped-def]
-    from filelock import FileLock, Timeout
-
+def _locked(folder: Path) -> BaseFileLock:
     lock = FileLock(folder / _LOCK_FILE)
     try:
         lock.acquire(timeout=1)
@@ -229,19 +228,15 @@ def _record(folder: Path, fingerprint: Fingerprint) -> None:
 
 
 def _recorded(folder: Path) -> Fingerprint | None:
+    """The fingerprint a folder names, if it is readable and is the folder's."""
     try:
-        return Fingerprint.from_mapping(json.loads((folder / _FINGERPRINT_FILE).read_text(encoding="utf-8")))
+        recorded = Fingerprint.from_mapping(json.loads((folder / _FINGERPRINT_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, EmbeddingError):
         return None
+    return recorded if recorded.digest.startswith(folder.name) else None
 
 
 def _summary(path: Path) -> CacheFolder:
     files = shard_files(path)
     size = sum(file.stat().st_size for file in files)
-    fingerprint = _recorded(path)
-    rows = 0
-    if fingerprint is not None:
-        folder = ShardFolder(path, fingerprint.digest, fingerprint.dimension)
-        folder.refresh()
-        rows = folder.rows
-    return CacheFolder(path, fingerprint, rows, size)
+    return CacheFolder(path, _recorded(path), sum(map(shard_rows, files)), size)

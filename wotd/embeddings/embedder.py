@@ -1,82 +1,38 @@
-"""Embedders: text in, vectors of length 1 out; what decides the vectors is on record.
+"""Embedding with sentence-transformers, and rebuilding whatever embedder artifacts were made with.
 
-The only module that imports sentence-transformers and torch, and only when a model is loaded.
+The only module that imports sentence-transformers and torch, and only when a model is loaded: the
+fingerprint is read from the model's files, so a run whose texts are all cached needs neither.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
+from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized, verify_embedder
+from wotd.embeddings.fingerprint import Fingerprint
 from wotd.embeddings.model_files import ModelDescription, describe_model, refuse_pickled_weights
 from wotd.embeddings.registry import find_model, registered
-from wotd.embeddings.sources import ModelFolder, is_local, locate_model
+from wotd.embeddings.sources import ModelFolder, hub_is_offline, is_local, locate_model
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-logger = logging.getLogger(__name__)
+__all__ = ["Embedder", "SentenceTransformerEmbedder", "load_embedder", "verify_embedder"]
 
-Vectors = NDArray[np.float32]
-"""float32 [N, D]; rows have length 1."""
+logger = logging.getLogger(__name__)
 
 _CHARACTERS_PER_TOKEN = 40
 _SPARE_TOKENS = 128
 _PRECISIONS = ("float32", "bfloat16", "float16")
-
-
-class Embedder(ABC):
-    """Turns texts into vectors of one space."""
-
-    needs_fit: bool = False
-    """Whether :meth:`fit` must see texts before anything can be embedded."""
-
-    @property
-    @abstractmethod
-    def dimension(self) -> int:
-        """Width of the vectors."""
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> Fingerprint:
-        """What decides the vectors."""
-
-    @abstractmethod
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        """Embed texts in their order, whatever else is in the batch.
-
-        Returns:
-            float32 [N, D], rows of length 1; [0, D] for no texts.
-
-        Raises:
-            EmbeddingError: if an item is no string, or the model is not available.
-        """
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """Plain data from which :func:`load_embedder` rebuilds this embedder."""
-
-    def fit(self, texts: Sequence[str]) -> None:  # noqa: B027  only some embedders learn from texts
-        """Learn from texts; does nothing unless ``needs_fit``."""
-
-    def probe(self) -> Vectors:
-        """The vector of a fixed sentence, float32 [D]."""
-        probe: Vectors = self.embed([PROBE_TEXT])[0]
-        return probe
-
-    def save_state(self, folder: Path) -> list[str]:
-        """Write what was learned into the folder and return the file names; none if nothing was."""
-        return []
 
 
 class SentenceTransformerEmbedder(Embedder):
@@ -138,8 +94,12 @@ class SentenceTransformerEmbedder(Embedder):
 
     @property
     def dimension(self) -> int:
-        """Width of the vectors; known without loading for a registered model."""
-        return self._size or self._width
+        """Width of the vectors; known without loading for a registered model.
+
+        Raises:
+            EmbeddingError: if ``truncate_dim`` is wider than the model.
+        """
+        return _checked_size(self._size, self._width) or self._width
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -147,7 +107,7 @@ class SentenceTransformerEmbedder(Embedder):
         files = self._files
         return Fingerprint(
             kind="sentence_transformers",
-            model=self._registered.repository if self._registered else self._public_name(),
+            model=Path(name).name if is_local(name := self._portable_name()) else name,
             revision=self._folder.revision,
             weights_sha256=files.weights_sha256,
             tokenizer_sha256=files.tokenizer_sha256,
@@ -181,7 +141,7 @@ class SentenceTransformerEmbedder(Embedder):
         """Plain data from which :func:`load_embedder` rebuilds this embedder on any machine."""
         return {
             "kind": "sentence_transformers",
-            "model": self._registered.repository if self._registered else self.model_name,
+            "model": self._portable_name(),
             "prompt": self.prompt,
             "truncate_dim": self.truncate_dim,
             "revision": self._folder.revision if self.revision is None else self.revision,
@@ -210,7 +170,10 @@ class SentenceTransformerEmbedder(Embedder):
             return self._registered.dimension
         if self._files.dimension is not None:
             return self._files.dimension
-        width = self._load().get_embedding_dimension()
+        network = self._load()
+        # Before 6.0 the method had a longer name.
+        ask = getattr(network, "get_embedding_dimension", None) or network.get_sentence_embedding_dimension
+        width = ask()
         if width is None:
             raise EmbeddingError(f"the embedding model {self.model_name} does not say how wide its vectors are.")
         return int(width)
@@ -224,8 +187,11 @@ class SentenceTransformerEmbedder(Embedder):
     def _layer_norm(self) -> bool:
         return bool(self._size and self._registered and self._registered.layer_norm_before_cut)
 
-    def _public_name(self) -> str:
-        return Path(self.model_name).expanduser().resolve().name if is_local(self.model_name) else self.model_name
+    def _portable_name(self) -> str:
+        """Hub ID, or the whole path of a folder, so that it is found from any working directory."""
+        if self._registered:
+            return self._registered.repository
+        return str(Path(self.model_name).expanduser().resolve()) if is_local(self.model_name) else self.model_name
 
     def _load(self) -> SentenceTransformer:
         with self._loading:
@@ -245,13 +211,15 @@ class SentenceTransformerEmbedder(Embedder):
         from sentence_transformers import SentenceTransformer
 
         try:
-            network = SentenceTransformer(
-                str(folder.path),
-                device=_device(self.device),
-                trust_remote_code=self.trust_remote_code,
-                local_files_only=not self.trust_remote_code,
-                model_kwargs={"use_safetensors": True},
-            )
+            with _no_loading_bar():
+                network = SentenceTransformer(
+                    str(folder.path),
+                    device=_device(self.device),
+                    trust_remote_code=self.trust_remote_code,
+                    # Code of a repository may lie in a second repository.
+                    local_files_only=hub_is_offline() or not self.trust_remote_code,
+                    model_kwargs={"use_safetensors": True},
+                )
             network.to(dtype=getattr(torch, self.precision))
         except Exception as error:  # whatever a foreign model folder makes the loader raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -264,7 +232,10 @@ class SentenceTransformerEmbedder(Embedder):
         return network
 
     def _bounded(self, network: SentenceTransformer, text: str) -> str:
-        """The text, or a beginning of it that holds all the tokens the model will look at."""
+        """The text, or a beginning of it that holds all the tokens the model will look at.
+
+        Past 2,560 characters a token nothing is looked for: only blanks or one endless word go so far.
+        """
         limit = network.max_seq_length
         if not limit or len(text) <= limit * _CHARACTERS_PER_TOKEN:
             return text
@@ -303,6 +274,7 @@ def load_embedder(
     settings: Mapping[str, Any],
     folder: Path,
     *,
+    model: str | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
     local_files_only: bool | None = None,
@@ -312,6 +284,8 @@ def load_embedder(
     Args:
         settings: what :meth:`Embedder.settings` gave.
         folder: where :meth:`Embedder.save_state` wrote.
+        model: folder or hub ID to take the model from, if it no longer is where the settings say;
+            :func:`verify_embedder` tells whether it is the same.
         device: where to compute, whatever device the artifacts were made on.
         trust_remote_code: artifacts cannot grant this to themselves.
         local_files_only: never ask the network; None: as HF_HUB_OFFLINE says.
@@ -332,6 +306,7 @@ def load_embedder(
             f"the embedding model {rest.get('model')} runs code of its repository; "
             "pass trust_remote_code=True if you trust it."
         )
+    rest["model"] = model or rest.get("model")
     try:
         return SentenceTransformerEmbedder(
             **rest, device=device, trust_remote_code=trust_remote_code, local_files_only=local_files_only
@@ -340,61 +315,26 @@ def load_embedder(
         raise EmbeddingError(f"the embedder's settings do not fit this version of wotd: {error}") from error
 
 
-def verify_embedder(
-    embedder: Embedder, fingerprint: Fingerprint, probe: Sequence[float] | Vectors, tolerance: float = 1e-4
-) -> None:
-    """Refuse an embedder whose vectors are not those the artifacts were made with.
-
-    Args:
-        embedder: what would be used.
-        fingerprint: what the artifacts recorded.
-        probe: vector of the fixed sentence, as the artifacts recorded it, [D].
-        tolerance: largest difference of a number of the two probe vectors.
-
-    Raises:
-        EmbeddingError: one sentence that names what differs.
-    """
-    if differences := embedder.fingerprint.differences(fingerprint):
-        raise EmbeddingError(f"the embedding model is not the one of the artifacts: {'; '.join(differences)}.")
-    here, there = embedder.probe(), np.asarray(probe, dtype=np.float32)
-    if here.shape != there.shape:
-        raise EmbeddingError(f"the probe vector has shape {here.shape} here, {there.shape} in the artifacts.")
-    apart = float(np.abs(here - there).max())
-    if not apart <= tolerance:
-        raise EmbeddingError(
-            f"the embedding model {fingerprint.model} has the files the artifacts name, but its probe vector is "
-            f"off by {apart:.2g} (allowed is {tolerance:g}); another version of a library computes it differently."
-        )
-
-
-def checked_texts(texts: Sequence[str]) -> list[str]:
-    """The texts as a list, with lone surrogates, which no tokenizer takes, replaced by U+FFFD.
-
-    Raises:
-        EmbeddingError: if texts is a single string, or an item is no string.
-    """
-    if isinstance(texts, str):
-        raise EmbeddingError("texts is a single string; expected a list of strings.")
-    checked = []
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise EmbeddingError(f"texts[{index}] is of type {type(text).__name__}; expected a string.")
-        checked.append(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return checked
-
-
-def normalized(vectors: Vectors) -> Vectors:
-    """Rows scaled to length 1; rows of zeros stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
-
-
 def _checked_size(truncate_dim: int | None, dimension: int | None) -> int | None:
     if truncate_dim is not None and not 1 <= truncate_dim <= (dimension or truncate_dim):
         raise EmbeddingError(
             f"embedding.truncate_dim is {truncate_dim}; expected 1 to {dimension or 'the width of the model'}."
         )
     return truncate_dim
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """Without the loader's own progress bar, which would end up in logs."""
+    from transformers.utils import logging as loader_logging
+
+    drawn = loader_logging.is_progress_bar_enabled()
+    loader_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if drawn:
+            loader_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _device(name: str) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wotd.embeddings.embedder import Embedder, Vectors, checked_texts, normalized
+from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import EmbeddingError
 
@@ -28,6 +30,24 @@ VOCABULARY_FILE = "lsa_vocabulary.json"
 
 _NEGLIGIBLE = 1e-5
 """Directions with a singular value below that share of the largest are noise of the factorisation."""
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What fitting leaves behind; F features, D dimensions."""
+
+    vocabulary: list[str]
+    idf: NDArray[np.float32]
+    """Weight of each feature, [F]."""
+    components: NDArray[np.float32]
+    """Directions, [D, F]."""
+
+    @cached_property
+    def fingerprint_hashes(self) -> tuple[str, str]:
+        """SHA-256 of the weights and of the vocabulary."""
+        weights = hashlib.sha256(self.components.tobytes() + self.idf.tobytes())
+        vocabulary = hashlib.sha256(json.dumps(self.vocabulary).encode("ascii"))
+        return weights.hexdigest(), vocabulary.hexdigest()
 
 
 class LSAEmbedder(Embedder):
@@ -66,20 +86,18 @@ class LSAEmbedder(Embedder):
         self.min_documents = min_documents
         self.max_features = max_features
         self._requested = dimension
-        self._idf_F: NDArray[np.float32] | None = None
-        self._components_DF: NDArray[np.float32] | None = None
-        self._vocabulary: list[str] = []
+        self._learned: _Learned | None = None
         self._vectorizer: TfidfVectorizer | None = None
 
     @property
     def needs_fit(self) -> bool:  # type: ignore[override]  # true only until it is fitted
         """Whether it has not seen a corpus yet."""
-        return self._components_DF is None
+        return self._learned is None
 
     @property
     def dimension(self) -> int:
         """Width of the vectors; before fitting, the width asked for."""
-        return self._requested if self._components_DF is None else int(self._components_DF.shape[0])
+        return self._requested if self._learned is None else len(self._learned.components)
 
     def fit(self, texts: Sequence[str]) -> None:
         """Learn vocabulary, weights and directions from the texts; does nothing if already fitted.
@@ -102,19 +120,22 @@ class LSAEmbedder(Embedder):
         size = min(self._requested, features, len(texts))
         _, values, components_DF = randomized_svd(weights_NF, size, random_state=self.seed)
         kept = values > _NEGLIGIBLE * values[0]
-        self._components_DF = np.ascontiguousarray(components_DF[kept], dtype=np.float32)
-        self._idf_F = np.asarray(vectorizer.idf_, dtype=np.float32)
-        self._vocabulary = [str(term) for term in vectorizer.get_feature_names_out()]
-        self._vectorizer = None
+        if kept.sum() < 2:
+            raise EmbeddingError(self._too_little(len(texts), int(kept.sum())))
+        self._learned = _Learned(
+            vocabulary=[str(term) for term in vectorizer.get_feature_names_out()],
+            idf=np.asarray(vectorizer.idf_, dtype=np.float32),
+            components=np.ascontiguousarray(components_DF[kept], dtype=np.float32),
+        )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed texts in order, float32 [N, D]; a text without a known word is all zeros."""
         checked = checked_texts(texts)
-        components_DF = self._fitted()
+        learned = self._fitted()
         if not checked:
             return np.empty((0, self.dimension), np.float32)
         weights_NF = self._transformer().transform(checked)
-        return normalized(np.asarray(weights_NF @ components_DF.T, dtype=np.float32))
+        return normalized(np.asarray(weights_NF @ learned.components.T, dtype=np.float32))
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -123,9 +144,7 @@ class LSAEmbedder(Embedder):
         Raises:
             EmbeddingError: before fitting.
         """
-        components_DF = self._fitted()
-        weights = hashlib.sha256(_bytes(components_DF) + _bytes(self._idf_F)).hexdigest()
-        vocabulary = hashlib.sha256(json.dumps(self._vocabulary).encode("ascii")).hexdigest()
+        weights, vocabulary = self._fitted().fingerprint_hashes
         return Fingerprint(
             kind="lsa",
             model="lsa",
@@ -158,9 +177,9 @@ class LSAEmbedder(Embedder):
         """Write weights and vocabulary; no pickle."""
         from safetensors.numpy import save_file
 
-        components_DF = self._fitted()
-        save_file({"components": components_DF, "idf": self._idf_F}, folder / WEIGHTS_FILE)
-        text = json.dumps(self._vocabulary, ensure_ascii=False)
+        learned = self._fitted()
+        save_file({"components": learned.components, "idf": learned.idf}, folder / WEIGHTS_FILE)
+        text = json.dumps(learned.vocabulary, ensure_ascii=False)
         (folder / VOCABULARY_FILE).write_text(text, encoding="utf-8")
         return [WEIGHTS_FILE, VOCABULARY_FILE]
 
@@ -187,13 +206,13 @@ class LSAEmbedder(Embedder):
                 f"the fitted LSA embedder in {folder} is damaged: components for {components_DF.shape[1]} features, "
                 f"weights for {len(idf_F)}, names for {len(vocabulary)}."
             )
-        embedder._components_DF, embedder._idf_F, embedder._vocabulary = components_DF, idf_F, vocabulary
+        embedder._learned = _Learned(vocabulary, idf_F, components_DF)
         return embedder
 
-    def _fitted(self) -> NDArray[np.float32]:
-        if self._components_DF is None:
+    def _fitted(self) -> _Learned:
+        if self._learned is None:
             raise EmbeddingError("the LSA embedder is not fitted yet; fit it on the texts of the corpus first.")
-        return self._components_DF
+        return self._learned
 
     def _new_vectorizer(self, vocabulary: Mapping[str, int] | None = None) -> TfidfVectorizer:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -210,17 +229,14 @@ class LSAEmbedder(Embedder):
     def _transformer(self) -> TfidfVectorizer:
         """Rebuilt from the learned state alone, so that a reloaded embedder computes the very same."""
         if self._vectorizer is None:
-            vectorizer = self._new_vectorizer({term: index for index, term in enumerate(self._vocabulary)})
-            vectorizer.idf_ = self._idf_F
+            learned = self._fitted()
+            vectorizer = self._new_vectorizer({term: index for index, term in enumerate(learned.vocabulary)})
+            vectorizer.idf_ = learned.idf
             self._vectorizer = vectorizer
         return self._vectorizer
 
     def _too_little(self, texts: int, features: int) -> str:
         return (
-            f"{texts} texts give {features} features that occur in at least {self.min_documents} of them; "
-            "an LSA embedder needs two texts and two features: give it more texts or lower embedding.min_documents."
+            f"{texts} texts give {features} independent features that occur in at least {self.min_documents} of them; "
+            "an LSA embedder needs two: give it more texts or lower embedding.min_documents."
         )
-
-
-def _bytes(array: NDArray[np.float32] | None) -> bytes:
-    return b"" if array is None else np.ascontiguousarray(array).tobytes()

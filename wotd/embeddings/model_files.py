@@ -52,7 +52,7 @@ def describe_model(folder: Path) -> ModelDescription:
         tokenizer_sha256=_combined(folder, _tokenizer_files(folder, modules)),
         configuration_sha256=_canonical_hash(settings) if settings else "",
         pooling=_pooling(folder, modules),
-        max_tokens=_max_tokens(folder, modules),
+        max_tokens=_max_tokens(folder),
         dimension=_dimension(folder, modules),
         default_prompt=(saved.get("prompts") or {}).get(saved.get("default_prompt_name")) or "",
         truncate_dim=saved.get("truncate_dim"),
@@ -149,7 +149,7 @@ def _pooling(folder: Path, modules: list[dict[str, Any]]) -> str:
     return named if isinstance(named, str) else "+".join(named)
 
 
-def _max_tokens(folder: Path, modules: list[dict[str, Any]]) -> int | None:
+def _max_tokens(folder: Path) -> int | None:
     for name, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_seq_length")):
         value = _json(folder / name).get(key) if (folder / name).is_file() else None
         if isinstance(value, int):

@@ -196,7 +196,8 @@ def find_model(name: str) -> EmbeddingModel:
         near = difflib.get_close_matches(name, [*MODELS, *_BY_REPOSITORY], n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}" if near else f"registered are {', '.join(MODELS)}"
         raise EmbeddingError(
-            f"the embedding model '{name}' is not registered; {hint}? Any hub ID (owner/name) or local folder works too."
+            f"the embedding model '{name}' is not registered; {hint}? "
+            "A hub ID (owner/name) or a local folder works without being registered."
         )
     return model
 

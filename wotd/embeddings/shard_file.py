@@ -1,0 +1,176 @@
+"""One shard of the cache: an immutable safetensors file of vectors and the keys to find them by.
+
+Its name is the SHA-256 of its content, so its checksum cannot go stale. n rows, D embedding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wotd.embeddings.base import Vectors
+
+Keys = NDArray[np.bytes_]
+"""S32 [n]: the SHA-256 of texts."""
+
+TEMPORARY = ".tmp-"
+"""Names of what is not finished yet begin so."""
+
+logger = logging.getLogger(__name__)
+
+_PREFIX, _SUFFIX, _CORRUPT = "shard-", ".safetensors", ".corrupt"
+
+
+class DamagedShardError(Exception):
+    """The file is not what its name, its header or its folder says."""
+
+
+@dataclass
+class Shard:
+    """Keys and vectors of one file, mapped; or of no file, where nothing can be stored."""
+
+    name: str
+    keys: Keys
+    vectors: Vectors
+    verified: bool = False
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The shards in a folder, sorted; none if there is no folder."""
+    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}")) if folder.is_dir() else []
+
+
+def write_shard(folder: Path, keys: Keys, vectors: Vectors, digest: str) -> str:
+    """Write one shard, durably and all at once; returns its name."""
+    from safetensors.numpy import save
+
+    content = save(
+        {"keys": keys.view(np.uint8).reshape(-1, 32), "vectors": np.ascontiguousarray(vectors, np.float32)},
+        metadata={"fingerprint": digest},
+    )
+    name = f"{_PREFIX}{hashlib.sha256(content).hexdigest()}{_SUFFIX}"
+    write_atomically(folder / name, content)
+    return name
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file so that it is there whole, or as it was before, even if the machine stops."""
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened to flush it
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def open_shard(path: Path, digest: str, dimension: int) -> Shard:
+    """Map a shard; its header is checked, its content not yet.
+
+    Raises:
+        DamagedShardError: if it is no shard of this fingerprint and dimension.
+        FileNotFoundError: if it is gone.
+    """
+    header, start = _header(path)
+    try:
+        n = header["keys"]["shape"][0]
+        shapes = header["keys"]["shape"], header["vectors"]["shape"]
+        types = header["keys"]["dtype"], header["vectors"]["dtype"]
+        begin = {name: start + header[name]["data_offsets"][0] for name in ("keys", "vectors")}
+        end = start + max(header[name]["data_offsets"][1] for name in begin)
+        made_under = header["__metadata__"]["fingerprint"]
+    except (KeyError, TypeError, IndexError) as error:
+        raise DamagedShardError(f"its header lacks {error!r}") from error
+    size = path.stat().st_size
+    if shapes != ([n, 32], [n, dimension]) or types != ("U8", "F32") or end != size or n < 1:
+        raise DamagedShardError(f"it holds {shapes} in {size} bytes; expected rows of 32 and of {dimension}")
+    if made_under != digest:
+        raise DamagedShardError("it was made under another fingerprint")
+    keys = np.memmap(path, "S32", "r", begin["keys"], (n,))
+    vectors = np.memmap(path, np.float32, "r", begin["vectors"], (n, dimension))
+    return Shard(path.name, keys, vectors)
+
+
+def shard_rows(path: Path) -> int:
+    """How many vectors a shard says it holds; 0 if it cannot say."""
+    try:
+        return int(_header(path)[0]["keys"]["shape"][0])
+    except (DamagedShardError, OSError, KeyError, TypeError, IndexError, ValueError):
+        return 0
+
+
+def set_aside_damaged(folder: Path) -> list[Path]:
+    """Compare every shard of a folder with its checksum, and move aside those that fail; their old paths."""
+    damaged = []
+    for path in shard_files(folder):
+        try:
+            verify_shard(path)
+        except FileNotFoundError:
+            continue
+        except DamagedShardError as damage:
+            set_aside(path, str(damage))
+            damaged.append(path)
+    return damaged
+
+
+def set_aside(path: Path, damage: str) -> None:
+    """Rename a damaged shard, so that nobody reads it again."""
+    logger.warning("the cache's shard %s is damaged (%s); its texts will be embedded again", path, damage)
+    with contextlib.suppress(OSError):  # another process did it, or the cache is read-only
+        path.rename(path.with_name(path.name + _CORRUPT))
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its data begins."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= size - 8:
+                raise DamagedShardError("its header is cut off")
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DamagedShardError(f"its header cannot be read: {error}") from error
+    if not isinstance(header, dict):
+        raise DamagedShardError("its header is no table")
+    return header, 8 + length
+
+
+def verify_shard(path: Path) -> None:
+    """Compare the content of a shard with the checksum in its name.
+
+    Raises:
+        DamagedShardError: if they differ or the file cannot be read.
+        FileNotFoundError: if it is gone.
+    """
+    try:
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedShardError(str(error)) from error
+    if path.name != f"{_PREFIX}{checksum}{_SUFFIX}":
+        raise DamagedShardError("its content does not have the checksum in its name")
