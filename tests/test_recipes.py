@@ -8,22 +8,24 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from wotd import configuration
+
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 
-# What only the user can say: where the corpus lies.
-LEFT_TO_THE_USER = {"root", "path"}
+# What only the user can say: where the corpus lies, and which model is meant by none of the short names.
+LEFT_TO_THE_USER = {"root", "model"}
 # Keys by which Hydra steers `instantiate`; they never reach the target.
 STEERING = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -36,12 +38,10 @@ def options() -> list[str]:
     return [f"{path.parent.as_posix()}={path.name}" for path in files if path.parent != Path()]
 
 
+@cache
 def chosen_groups() -> set[str]:
-    """The groups of which ``train.yaml`` chooses an option; another group is added with a plus sign."""
-    path = CONF / "train.yaml"
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["defaults"] if path.exists() else []
-    groups = [key for entry in entries if isinstance(entry, Mapping) for key in entry]
-    return {group.removeprefix("optional ").removeprefix("override ").split("@")[0] for group in groups}
+    """The groups of which a default is chosen already; another group is added with a plus sign."""
+    return set(composed().hydra.runtime.choices)
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -161,6 +161,14 @@ def test_an_option_alone_composes_resolves_and_fits(option: str) -> None:
     config = composed(chosen(option))
     problems = unresolved(config) + unfit(config)
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("option", options())
+def test_what_is_shipped_passes_the_check_that_runs_begin_with(option: str) -> None:
+    gaps = OmegaConf.missing_keys(configuration.compose([chosen(option)]))
+    config = configuration.compose([chosen(option), *(f"{key}=somewhere" for key in gaps)])
+    assert {gap.rsplit(".", 1)[-1] for gap in gaps} <= LEFT_TO_THE_USER
+    configuration.check(config)
 
 
 @pytest.mark.parametrize("sweep", names("sweep"))
