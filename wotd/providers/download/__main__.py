@@ -43,11 +43,16 @@ def _parser() -> argparse.ArgumentParser:
         ("gutenberg", "ID", GUTENBERG, "texts of Project Gutenberg by number; for many, give a mirror as --base-url"),
         ("standard-ebooks", "NAME", STANDARD_EBOOKS, "Standard Ebooks by name, such as jane-austen_emma"),
     ):
-        one = sites.add_parser(site, help=text, description=text.capitalize() + ".")
+        one = sites.add_parser(site, help=text, description=f"Fetch {text}.")
         one.add_argument("names", nargs="+", metavar=names)
         one.add_argument("--folder", required=True, help="where the files go")
         one.add_argument("--base-url", default=base_url, help="the site or a mirror (default: %(default)s)")
-        one.add_argument("--interval", type=float, default=2.0, help="seconds between requests (default: %(default)s)")
+        one.add_argument(
+            "--interval",
+            type=float,
+            default=Politeness.interval,
+            help="seconds between the starts of two requests (default: %(default)s)",
+        )
     return parser
 
 
