@@ -80,7 +80,9 @@ def explain(error: BaseException) -> str:
         return unknown_key(match.group(1), known_keys())
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, option = match.groups()
-        return f"{group} has no option '{option}'{_nearest(option, options(group))}; it has {', '.join(options(group))}."
+        return (
+            f"{group} has no option '{option}'{_nearest(option, options(group))}; it has {', '.join(options(group))}."
+        )
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", message):
         return f"the key '{match.group(1)}' exists already; write it without the plus sign."
     if match := re.search(r"Missing mandatory value: (\S+)", message):
@@ -204,3 +206,35 @@ def _check_type(value: Any, hint: Any, path: str) -> None:
         name = getattr(hint, "__name__", str(hint)) if inspect.isclass(hint) else str(hint)
         expected = name.replace("typing.", "").replace("NoneType", "None")
         raise ConfigurationError(f"{path} is {value!r}; expected {expected}.") from error
+
+
+def overrides_of(settings: Mapping[str, Any]) -> list[str]:
+    """Overrides as the command line takes them, of a mapping that is nested or has dotted keys.
+
+    ``experiment`` and ``sweep`` get their plus sign; values are quoted so that Hydra reads back
+    what was meant.
+    """
+    overrides: list[str] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            overrides += [f"{key}.{inner}" for inner in overrides_of(value)]
+            continue
+        plus = "+" if key in ("experiment", "sweep") else ""
+        overrides.append(f"{plus}{key}={_quoted(value)}")
+    return overrides
+
+
+def _quoted(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_quoted(item) for item in value)}]"
+    text = str(value)
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false", "nan", "inf"):
+        return text
+    escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -66,7 +66,9 @@ def _runs(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     count = len(tokens) - RUN_WORDS + 1
     value = np.zeros(count, dtype=np.uint64)
     for offset in range(RUN_WORDS):
-        value = (value * np.uint64(0x9E3779B97F4A7C15)) ^ (tokens[offset : offset + count] * np.uint64(0xC2B2AE3D27D4EB4F))
+        value = (value * np.uint64(0x9E3779B97F4A7C15)) ^ (
+            tokens[offset : offset + count] * np.uint64(0xC2B2AE3D27D4EB4F)
+        )
         value ^= value >> np.uint64(29)
     inside = owner[:count] == owner[RUN_WORDS - 1 :]
     return value[inside], owner[:count][inside]

@@ -109,7 +109,9 @@ def _check_count(groups: int, by: SplitBy, val_fraction: float, test_fraction: f
     )
 
 
-def assign_sides(groups_N: NDArray[np.int64], *, val_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int64]:
+def assign_sides(
+    groups_N: NDArray[np.int64], *, val_fraction: float, test_fraction: float, seed: int
+) -> NDArray[np.int64]:
     """Sides of rows so that a group is whole on one side and the sides near their fractions.
 
     Groups come in a seeded order, and each goes to the side that lacks the largest part of what it

@@ -12,7 +12,9 @@ from wotd.errors import VectorsError
 _CHUNK_ROWS = 65536
 
 
-def open_vectors(path: str | Path, *, argument: str = "data.vectors", dimension: int | None = None) -> NDArray[np.floating]:
+def open_vectors(
+    path: str | Path, *, argument: str = "data.vectors", dimension: int | None = None
+) -> NDArray[np.floating]:
     """A memory map of an ``.npy`` file of N×D vectors, float32 or float16, checked in chunks.
 
     Args:

@@ -140,10 +140,7 @@ def assign(vectors_NZ: Tensor, codewords_KZ: Tensor) -> Tensor:
     """The nearest codeword of each row, in chunks so that memory stays flat; int64 of length N."""
     squares_K = codewords_KZ.square().sum(1)
     return torch.cat(
-        [
-            torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1)
-            for chunk in vectors_NZ.split(_CHUNK_ROWS)
-        ]
+        [torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1) for chunk in vectors_NZ.split(_CHUNK_ROWS)]
     )
 
 

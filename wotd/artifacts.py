@@ -1,0 +1,255 @@
+"""The artifact folder: what a run leaves for others to use, complete or absent.
+
+====================== =====================================================================
+config.json            schema, encoder, embedding, taxonomy, provenance, checksums of the rest
+encoder.safetensors    weights and codebooks
+semantic_ids.json      label and code of every work
+codes.parquet          code of every passage
+training_results.json  metrics, durations, counts
+README.md, plots/      a model card
+====================== =====================================================================
+
+Reading needs neither Lightning nor Hydra, and nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wotd.embeddings.fingerprint import Fingerprint
+from wotd.errors import ArtifactError, WOTDError
+from wotd.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from wotd.encoders import SemanticEncoder
+
+SCHEMA = 1
+CONFIG, WEIGHTS, SEMANTIC_IDS = "config.json", "encoder.safetensors", "semantic_ids.json"
+CODES, RESULTS, CARD = "codes.parquet", "training_results.json", "README.md"
+
+_REQUIRED = (WEIGHTS, SEMANTIC_IDS, CODES)
+_MAX_CONFIG_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """An artifact folder that was checked: schema known, every file as it was written."""
+
+    folder: Path
+    config: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Artifacts:
+        """Open and check a folder.
+
+        Raises:
+            ArtifactError: in one sentence, what is missing, damaged or too new.
+        """
+        path = Path(folder).expanduser()
+        if not path.is_dir():
+            raise ArtifactError(f"artifacts is {path}, which is not a folder; expected what a training run wrote.")
+        config = _read_config(path)
+        for name in _REQUIRED:
+            if name not in config["files"]:
+                raise ArtifactError(f"{path}/{CONFIG} does not list {name}; the artifacts are incomplete.")
+        for name, expected in config["files"].items():
+            _verify(path, name, expected)
+        return cls(path, config)
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy | None:
+        """The taxonomy its labels follow; None for artifacts of bare vectors."""
+        data = self.config.get("taxonomy")
+        try:
+            return None if data is None else Taxonomy.from_mapping(data)
+        except (WOTDError, TypeError, ValueError, KeyError) as error:
+            raise ArtifactError(f"{self.folder}/{CONFIG} holds a taxonomy that cannot be read: {error}") from error
+
+    @property
+    def named(self) -> bool:
+        """Whether the levels of a code are the levels of the taxonomy."""
+        return bool(self.config.get("named")) and self.taxonomy is not None
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the embedding model its codes were learned from; None for bare vectors."""
+        embedding = self.config.get("embedding")
+        return None if embedding is None else Fingerprint.from_mapping(embedding["fingerprint"])
+
+    def encoder(self) -> SemanticEncoder:
+        """The trained encoder, in eval mode on the CPU.
+
+        Raises:
+            ArtifactError: if weights and config do not fit each other.
+        """
+        from safetensors.torch import load_file
+
+        from wotd.encoders import SemanticEncoder
+
+        try:
+            encoder = SemanticEncoder.from_config(self.config["encoder"])
+            encoder.load_state_dict(load_file(self.folder / WEIGHTS))
+        except (WOTDError, RuntimeError, TypeError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise ArtifactError(f"{self.folder}/{WEIGHTS} does not fit {CONFIG}: {reason}") from error
+        return encoder.eval()
+
+    def semantic_ids(self) -> dict[str, Any]:
+        """The content of ``semantic_ids.json``."""
+        return read_semantic_ids(self.folder / SEMANTIC_IDS)
+
+    def codes(self, columns: list[str] | None = None) -> pa.Table:
+        """The passages' table, or some of its columns."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.folder / CODES, columns=columns)
+
+
+def read_semantic_ids(path: str | Path) -> dict[str, Any]:
+    """A ``semantic_ids.json``, checked for its schema.
+
+    Raises:
+        ArtifactError: if it is missing, no JSON, or of a newer schema.
+    """
+    file = Path(path).expanduser()
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{file} does not exist; expected a semantic_ids.json.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{file} is not a readable semantic_ids.json: {error}.") from error
+    if not isinstance(data, dict) or "corpora" not in data:
+        raise ArtifactError(f"{file} is not a semantic_ids.json: it has no 'corpora'.")
+    _check_schema(data.get("schema"), file)
+    return data
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``folder`` when the block ends well, and vanishes otherwise.
+
+    What stood there before is replaced whole. Where the folder cannot be renamed (a mount), files
+    are moved into it one by one with ``config.json`` last, so that it is never readable by halves.
+    """
+    target = Path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield temporary
+        _sync(temporary)
+        _put_in_place(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def seal(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write ``config.json`` with the checksums of all files that are in the folder."""
+    files = {
+        path.relative_to(folder).as_posix(): _sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != CONFIG
+    }
+    write_json(folder / CONFIG, {"schema": SCHEMA, **config, "files": files})
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON that people can read and that any parser accepts (NaN becomes null)."""
+    path.write_text(json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if data == data and abs(data) != float("inf") else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ArtifactError(f"{folder} holds no {CONFIG}; it is no artifact folder, or its writing was cut short.")
+    if path.stat().st_size > _MAX_CONFIG_BYTES:
+        raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_CONFIG_BYTES} are read.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is not readable JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise ArtifactError(f"{path} holds a {type(config).__name__}; expected an object.")
+    _check_schema(config.get("schema"), path)
+    if not isinstance(config.get("files"), dict) or not isinstance(config.get("encoder"), dict):
+        raise ArtifactError(f"{path} lacks 'files' or 'encoder'; it was not written by a training run.")
+    return config
+
+
+def _check_schema(schema: Any, path: Path) -> None:
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise ArtifactError(f"{path} has the schema {schema!r}; expected a number from 1 to {SCHEMA}.")
+    if schema > SCHEMA:
+        raise ArtifactError(f"{path} has schema {schema}, newer than this wotd reads ({SCHEMA}); upgrade wotd.")
+
+
+def _verify(folder: Path, name: str, expected: Any) -> None:
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ArtifactError(f"{folder}/{CONFIG} lists the file {name!r}, which lies outside the folder.")
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; the artifacts are incomplete.")
+    if _sha256(path) != expected:
+        raise ArtifactError(f"{path} is not as it was written (its checksum differs); it was changed or cut short.")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    if os.path.ismount(target):
+        _move_into(temporary, target)
+        return
+    retired = None
+    if target.exists():
+        retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+        target.rename(retired / target.name)
+    temporary.chmod(0o755)  # mkdtemp makes it private; artifacts are for others
+    temporary.rename(target)
+    if retired is not None:
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def _move_into(temporary: Path, target: Path) -> None:
+    (target / CONFIG).unlink(missing_ok=True)
+    for path in sorted(temporary.rglob("*"), key=lambda p: p.name == CONFIG):
+        if path.is_file():
+            destination = target / path.relative_to(temporary)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            partial = destination.with_name(f".{destination.name}.partial")
+            shutil.copyfile(path, partial)
+            partial.replace(destination)

@@ -1,0 +1,431 @@
+"""Artifacts in use: text or vectors in, semantic IDs out, by the embedding model they were trained with.
+
+Needs neither Lightning nor Hydra. The embedding model is loaded when the first text comes, and is
+refused unless its fingerprint and its vector of a probe sentence are those in the artifacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wotd.artifacts import Artifacts
+from wotd.embeddings.embedder import Embedder, load_embedder, verify_embedder
+from wotd.encoders import SemanticEncoder
+from wotd.errors import ArtifactError, InputError, VectorsError
+from wotd.semantic_ids import SemanticID, SemanticIDIndex
+
+MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
+"""The longest text that is taken, in characters; an embedding model reads a few thousand at most."""
+
+_CHUNK_ROWS = 16384
+_TEXTS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """What the model says of one text.
+
+    Attributes:
+        code: one index per level, or fewer where ``min_confidence`` cut it short.
+        id: its text form.
+        names: names of the codes, level by level; indices as text where levels have no names.
+        confidence: probability of each index given the level's input, 0 to 1.
+        out_of_domain: whether the code stands for the text worse than for 95 % of unseen passages.
+        error: squared error of the code's reconstruction over the variance of the training data.
+    """
+
+    code: list[int]
+    id: str
+    names: list[str]
+    confidence: list[float]
+    out_of_domain: bool
+    error: float
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON lines carry it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A stored passage near a query.
+
+    Attributes:
+        corpus: ID of its work.
+        title: title of its work.
+        author: authors of its work, joined.
+        passage: its place in the work.
+        text: the passage itself; None where the artifacts keep no texts.
+        id: text form of its code.
+        distance: squared distance of the query's embedding from what the code decodes to.
+    """
+
+    corpus: str
+    title: str
+    author: str | None
+    passage: int
+    text: str | None
+    id: str
+    distance: float
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON lines carry it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What lies below a prefix.
+
+    Attributes:
+        id: the prefix.
+        names: names of its codes.
+        passages: how many stored passages bear it.
+        children: IDs one level below with their names and counts.
+        works: corpus IDs, titles and codes of works whose own code bears the prefix.
+    """
+
+    id: str
+    names: list[str]
+    passages: int
+    children: list[dict[str, Any]]
+    works: list[dict[str, Any]]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON carries it."""
+        return asdict(self)
+
+
+class SemanticIDModel:
+    """Trained artifacts, ready to encode, decode, describe, search and browse."""
+
+    def __init__(self, artifacts: Artifacts, *, device: str = "cpu", embedding_model: str | None = None) -> None:
+        """Use checked artifacts; see :meth:`load`."""
+        self.artifacts = artifacts
+        self.device = torch.device(device)
+        self.encoder: SemanticEncoder = artifacts.encoder().to(self.device)
+        self._embedding_model = embedding_model
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu", embedding_model: str | None = None) -> SemanticIDModel:
+        """Load an artifact folder.
+
+        Args:
+            folder: what a training run wrote.
+            device: torch device of the encoder.
+            embedding_model: a folder with the same embedding model, where it is not found by itself.
+
+        Raises:
+            ArtifactError: in one sentence, what is wrong with the folder.
+        """
+        return cls(Artifacts.open(folder), device=device, embedding_model=embedding_model)
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """Codes per level."""
+        return self.encoder.level_sizes
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """Names of the levels; ``level_0`` … where they are free."""
+        taxonomy = self.artifacts.taxonomy
+        if self.artifacts.named and taxonomy is not None:
+            return taxonomy.level_names
+        return tuple(f"level_{level}" for level in range(len(self.level_sizes)))
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model of the artifacts, verified.
+
+        Raises:
+            ArtifactError: if they were trained on bare vectors.
+            EmbeddingError: if the model cannot be had, or is not the one they were trained with.
+        """
+        embedding = self.artifacts.config.get("embedding")
+        fingerprint = self.artifacts.fingerprint
+        if embedding is None or fingerprint is None:
+            raise ArtifactError(
+                f"{self.artifacts.folder} was trained on vectors alone and knows no embedding model; give vectors "
+                f"instead of texts."
+            )
+        embedder = load_embedder(embedding["settings"], self.artifacts.folder, model=self._embedding_model)
+        if embedder.dimension != self.encoder.input_dim:
+            raise ArtifactError(
+                f"dimension mismatch: the embedding model gives vectors of length {embedder.dimension}, the encoder "
+                f"expects {self.encoder.input_dim}."
+            )
+        verify_embedder(embedder, fingerprint, np.asarray(embedding["probe"], dtype=np.float32))
+        return embedder
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of texts, float32 N×D.
+
+        Raises:
+            InputError: if a text is no string, empty, blank, too long or not encodable.
+        """
+        for position, text in enumerate(texts):
+            check_text(text, position)
+        return self.embedder.embed(list(texts))
+
+    def encode(self, texts: str | Sequence[str], *, min_confidence: float | None = None) -> list[EncodedText]:
+        """Semantic IDs of texts, in order.
+
+        Args:
+            texts: one text or several.
+            min_confidence: cut each ID before the first level that is less sure than this.
+
+        Raises:
+            InputError: if a text cannot be used.
+        """
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        return list(self.encode_stream(listed, min_confidence=min_confidence))
+
+    def encode_stream(self, texts: Iterable[str], *, min_confidence: float | None = None) -> Iterator[EncodedText]:
+        """As :meth:`encode`, for any number of texts; holds about a thousand at a time."""
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise InputError(f"min_confidence is {min_confidence}; expected 0 to 1.")
+        for batch in _batched(texts, _TEXTS_AT_ONCE):
+            yield from self._encoded(self.embed(batch), min_confidence)
+
+    def _encoded(self, vectors_ND: NDArray[np.float32], min_confidence: float | None) -> list[EncodedText]:
+        x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
+        codes_NL = self.encoder.encode(x_ND)
+        distances = self.encoder.level_distances(x_ND)
+        confidence_NL = torch.stack(
+            [
+                torch.softmax(logits_NK, 1).gather(1, codes_N.unsqueeze(1)).squeeze(1)
+                for logits_NK, codes_N in zip(self.encoder.logits(distances), codes_NL.unbind(1), strict=True)
+            ],
+            1,
+        )
+        error_N = (self.encoder.decode(codes_NL) - x_ND).square().mean(1) / self.encoder.scale.square()
+        limit = self.artifacts.config.get("out_of_domain_error")
+        rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), strict=True)
+        return [self._entry(code, confidence, error, limit, min_confidence) for code, confidence, error in rows]
+
+    def _entry(
+        self,
+        code: list[int],
+        confidence: list[float],
+        error: float,
+        limit: float | None,
+        min_confidence: float | None,
+    ) -> EncodedText:
+        depth = len(code)
+        if min_confidence is not None:
+            depth = next((level for level, sure in enumerate(confidence) if sure < min_confidence), depth)
+        kept = SemanticID(tuple(code[:depth]))
+        return EncodedText(
+            code=list(kept),
+            id=str(kept),
+            names=self._names(kept),
+            confidence=[round(sure, 6) for sure in confidence[:depth]],
+            out_of_domain=limit is not None and error > limit,
+            error=round(error, 6),
+        )
+
+    def _names(self, semantic_id: SemanticID) -> list[str]:
+        taxonomy = self.artifacts.taxonomy
+        if self.artifacts.named and taxonomy is not None:
+            return taxonomy.describe(semantic_id.indices)
+        return [str(index) for index in semantic_id]
+
+    def encode_vectors(self, vectors_ND: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Codes of embeddings (N×D, float32 or float16, may be memory-mapped), int64 N×L.
+
+        Raises:
+            VectorsError: if their length is not that of the encoder's input.
+        """
+        if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.encoder.input_dim:
+            raise VectorsError(f"vectors have the shape {vectors_ND.shape}; expected N×{self.encoder.input_dim}.")
+        parts = [
+            self.encoder.encode(torch.from_numpy(chunk).to(self.device)).cpu().numpy() for chunk in _chunks(vectors_ND)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.level_sizes)), dtype=np.int64)
+
+    def decode(self, codes_NL: NDArray[np.integer]) -> NDArray[np.float32]:
+        """What codes, or prefixes of codes, stand for: float32 N×D in the space of the input vectors.
+
+        Raises:
+            InputError: if the codes are not whole numbers within the level sizes.
+        """
+        codes = np.asarray(codes_NL)
+        self._check_codes(codes)
+        parts = [
+            self.encoder.decode(torch.from_numpy(codes[first : first + _CHUNK_ROWS].astype(np.int64)).to(self.device))
+            for first in range(0, len(codes), _CHUNK_ROWS)
+        ]
+        if not parts:
+            return np.empty((0, self.encoder.input_dim), dtype=np.float32)
+        decoded: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+        return decoded
+
+    def _check_codes(self, codes: NDArray[np.integer]) -> None:
+        levels = len(self.level_sizes)
+        if codes.ndim != 2 or not 1 <= codes.shape[1] <= levels or not np.issubdtype(codes.dtype, np.integer):
+            raise InputError(
+                f"codes are {codes.dtype} of the shape {codes.shape}; expected whole numbers, N×{levels} or a prefix."
+            )
+        for level, size in enumerate(self.level_sizes[: codes.shape[1]]):
+            bad = np.flatnonzero((codes[:, level] < 0) | (codes[:, level] >= size))
+            if len(bad):
+                row = int(bad[0])
+                raise InputError(f"codes row {row}: level {level} is {codes[row, level]}; expected 0 to {size - 1}.")
+
+    def describe(self, code: str | Sequence[int] | SemanticID) -> dict[str, Any]:
+        """What an ID or a prefix means, and how many stored passages and works bear it.
+
+        Raises:
+            InputError: if these artifacts have no such ID.
+        """
+        semantic_id = self._parsed(code)
+        branch = self.browse(semantic_id)
+        levels = zip(self.level_names, semantic_id, branch.names, strict=False)
+        return {
+            "id": str(semantic_id),
+            "levels": [{"level": level, "code": index, "name": name} for level, index, name in levels],
+            "passages": branch.passages,
+            "works": branch.works,
+        }
+
+    def browse(self, prefix: str | Sequence[int] | SemanticID = "") -> Branch:
+        """What lies below a prefix; the empty prefix is the root.
+
+        Raises:
+            InputError: if these artifacts have no such prefix.
+        """
+        semantic_id = self._parsed(prefix)
+        children = [
+            {"id": str(child), "name": self._names(child)[-1], "passages": count}
+            for child, count in sorted(self._passage_index.children(semantic_id).items())
+        ]
+        works = [
+            {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": _text_form(entry["code"])}
+            for corpus, entry in self._corpora.items()
+            if SemanticID(tuple(entry["code"])).startswith(semantic_id)
+        ]
+        passages = len(self._passage_index.items(semantic_id))
+        return Branch(str(semantic_id), self._names(semantic_id), passages, children, works)
+
+    def neighbors(self, text: str, k: int = 10) -> list[Neighbor]:
+        """The k stored passages whose codes decode nearest to the text, nearest first.
+
+        Passages of one code are equally near and come in their stored order.
+
+        Raises:
+            InputError: if k is not positive or the text cannot be used.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}; expected 1 or more.")
+        if not len(self._table):
+            raise ArtifactError(f"{self.artifacts.folder} holds no passages to compare with.")
+        query_D = self.embed([text])[0]
+        distance_C = np.square(self._decoded_codes - query_D).sum(1)
+        order = np.argsort(distance_C, kind="stable")
+        found: list[Neighbor] = []
+        for code in order:
+            for row in self._rows_of_code[code]:
+                found.append(self._neighbor(int(row), float(distance_C[code])))
+                if len(found) == k:
+                    return found
+        return found
+
+    def _neighbor(self, row: int, distance: float) -> Neighbor:
+        values = {name: self._table[name][row].as_py() for name in self._table.column_names}
+        entry = self._corpora.get(values["corpus"], {})
+        return Neighbor(
+            corpus=values["corpus"] or "",
+            title=entry.get("title", ""),
+            author=entry.get("author"),
+            passage=values["passage"],
+            text=values.get("text"),
+            id=_text_form(values["code"]),
+            distance=round(distance, 6),
+        )
+
+    def _parsed(self, code: str | Sequence[int] | SemanticID) -> SemanticID:
+        if isinstance(code, str):
+            semantic_id = SemanticID.parse(code)
+        else:
+            semantic_id = code if isinstance(code, SemanticID) else SemanticID(tuple(int(index) for index in code))
+        semantic_id.check_sizes(self.level_sizes)
+        return semantic_id
+
+    @cached_property
+    def _corpora(self) -> dict[str, Any]:
+        corpora: dict[str, Any] = self.artifacts.semantic_ids()["corpora"]
+        return corpora
+
+    @cached_property
+    def _table(self) -> Any:
+        return self.artifacts.codes()
+
+    @cached_property
+    def _stored_codes(self) -> NDArray[np.int64]:
+        column = self._table["code"].combine_chunks()
+        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.int64)
+
+    @cached_property
+    def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        codes, inverse = np.unique(self._stored_codes, axis=0, return_inverse=True)
+        return codes, inverse.reshape(-1)
+
+    @cached_property
+    def _decoded_codes(self) -> NDArray[np.float32]:
+        return self.decode(self._distinct[0])
+
+    @cached_property
+    def _rows_of_code(self) -> list[NDArray[np.int64]]:
+        codes, inverse = self._distinct
+        order = np.argsort(inverse, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(inverse, minlength=len(codes)))[:-1])
+
+    @cached_property
+    def _passage_index(self) -> SemanticIDIndex[int]:
+        return SemanticIDIndex((SemanticID(tuple(code)), row) for row, code in enumerate(self._stored_codes.tolist()))
+
+
+def check_text(text: Any, position: int = 0) -> None:
+    """Refuse what cannot be a text.
+
+    Raises:
+        InputError: naming its position and what is wrong with it.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"text {position} is a {type(text).__name__}; expected a string.")
+    if not text.strip():
+        raise InputError(f"text {position} is {'empty' if not text else 'blank'}; expected words.")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise InputError(f"text {position} has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} are taken.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"text {position} has a lone surrogate at {error.start}; expected valid Unicode.") from error
+
+
+def _chunks(vectors_ND: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+    for first in range(0, len(vectors_ND), _CHUNK_ROWS):
+        yield np.ascontiguousarray(vectors_ND[first : first + _CHUNK_ROWS], dtype=np.float32)
+
+
+def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _text_form(code: Sequence[int]) -> str:
+    return str(SemanticID(tuple(code)))

@@ -1,0 +1,143 @@
+"""The model card of an artifact folder: what it is, how it did, what it was made of, with plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wotd.artifacts import CARD
+from wotd.encoders import SemanticEncoder
+from wotd.providers.corpora import Corpora
+from wotd.taxonomy import Taxonomy
+
+_SIDES = ("train", "val", "test")
+
+
+def write_model_card(
+    folder: Path,
+    results: Mapping[str, Any],
+    encoder: SemanticEncoder,
+    provenance: Mapping[str, Any],
+    codes_NL: NDArray[np.int64],
+    corpora: Corpora | None,
+    taxonomy: Taxonomy | None,
+    config_yaml: str,
+) -> None:
+    """Write ``README.md`` and ``plots/`` into an artifact folder that is being written."""
+    names = _level_names(encoder, provenance, taxonomy)
+    plots = folder / "plots"
+    plots.mkdir()
+    _plot_usage(plots / "codebook_usage.png", encoder, codes_NL, names)
+    _plot_distortion(plots / "distortion_by_depth.png", results["metrics"], len(names))
+    sections = [
+        _heading(encoder, provenance, results),
+        _metrics_table(results["metrics"], names),
+        "![Use of each level's codes](plots/codebook_usage.png)\n\n"
+        "![Reconstruction error by depth of the code](plots/distortion_by_depth.png)\n",
+        _overflow_section(corpora, taxonomy),
+        _dropped_section(results.get("dropped") or {}),
+        f"## Configuration\n\n```yaml\n{config_yaml.strip()}\n```\n",
+    ]
+    (folder / CARD).write_text("\n".join(section for section in sections if section), encoding="utf-8")
+
+
+def _level_names(encoder: SemanticEncoder, provenance: Mapping[str, Any], taxonomy: Taxonomy | None) -> tuple[str, ...]:
+    if provenance.get("named") and taxonomy is not None:
+        return taxonomy.level_names
+    return tuple(f"level_{level}" for level in range(len(encoder.level_sizes)))
+
+
+def _heading(encoder: SemanticEncoder, provenance: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    embedding = provenance.get("embedding")
+    source = f"`{embedding['fingerprint']['model']}`" if embedding else "the user's own vectors"
+    counts = results["counts"]
+    sizes = " · ".join(map(str, encoder.level_sizes))
+    bits = float(np.log2(encoder.level_sizes).sum())
+    return (
+        f"# Semantic IDs\n\nCodes of {len(encoder.level_sizes)} levels ({sizes}; {bits:.1f} bits) over {source}, "
+        f"learned from {counts['passages']} passages of {counts['works']} works "
+        f"({counts['train']} train, {counts['val']} val, {counts['test']} test).\n\n"
+        'Use them with `wotd encode --artifacts FOLDER "a text"`, or in Python:\n\n'
+        "```python\nfrom wotd import SemanticIDModel\n\n"
+        'SemanticIDModel.load("FOLDER").encode(["a text"])\n```\n'
+    )
+
+
+def _metrics_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> str:
+    rows = [("nMSE (squared error / variance)", "nmse"), ("cosine", "cosine"), ("collision rate", "collisions/rate"),
+            ("… floor", "collisions/floor"), ("… random codes", "collisions/random")]  # fmt: skip
+    rows += [(f"{name}: perplexity", f"level_{level}/perplexity") for level, name in enumerate(names)]
+    rows += [(f"{name}: usage", f"level_{level}/usage") for level, name in enumerate(names)]
+    for name in names:
+        rows += [(f"{name}: agrees with label", f"agreement/{name}/accuracy"),
+                 (f"{name}: … majority label alone", f"agreement/{name}/majority")]  # fmt: skip
+    lines = ["## Results", "", f"| | {' | '.join(_SIDES)} |", f"|---|{'---|' * len(_SIDES)}"]
+    for title, key in rows:
+        values = [metrics.get(f"{side}/{key}") for side in _SIDES]
+        if any(value is not None for value in values):
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _overflow_section(corpora: Corpora | None, taxonomy: Taxonomy | None) -> str:
+    if corpora is None or taxonomy is None or not corpora.overflows:
+        return ""
+    level = taxonomy.levels[-1]
+    lines = [
+        "## Full cells",
+        "",
+        f"These cells hold more works than the level `{level.name}` has codes ({level.size}); their works share codes. "
+        f"Raise the level's `size` in the taxonomy to {corpora.overflows[0].works} to give each its own.",
+        "",
+    ]
+    lines += [f"- {', '.join(taxonomy.describe(full.cell))}: {full.works} works" for full in corpora.overflows]
+    return "\n".join(lines) + "\n"
+
+
+def _dropped_section(dropped: Mapping[str, Any]) -> str:
+    rows = [f"| {kind} | {reason} | {count} |" for kind in ("works", "passages")
+            for reason, count in (dropped.get(kind) or {}).items()]  # fmt: skip
+    if not rows:
+        return ""
+    return "\n".join(["## Left out", "", "| | reason | count |", "|---|---|---|", *rows]) + "\n"
+
+
+def _figure(width: float, height: float) -> Any:
+    # Without pyplot there is no global state and no display to ask for.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _plot_usage(path: Path, encoder: SemanticEncoder, codes_NL: NDArray[np.int64], names: tuple[str, ...]) -> None:
+    figure = _figure(2.6 * len(names), 2.6)
+    for level, (name, axes) in enumerate(zip(names, np.atleast_1d(figure.subplots(1, len(names))), strict=True)):
+        size = encoder.level_sizes[level]
+        counts = np.bincount(codes_NL[:, level], minlength=size)
+        if size > 32:  # single codes are too many to tell apart: show the sorted curve
+            axes.fill_between(np.arange(size), np.sort(counts)[::-1])
+            axes.set_xlabel("code, by use")
+        else:
+            axes.bar(np.arange(size), counts)
+            axes.set_xlabel("code")
+        axes.set_title(name)
+    figure.savefig(path)
+
+
+def _plot_distortion(path: Path, metrics: Mapping[str, float], levels: int) -> None:
+    figure = _figure(5, 3)
+    axes = figure.subplots()
+    for side in _SIDES:
+        values = [metrics.get(f"{side}/nmse/depth_{depth}") for depth in range(1, levels + 1)]
+        if all(value is not None for value in values):
+            axes.plot(range(levels + 1), [1.0, *values], marker="o", label=side)
+    axes.set_xlabel("levels of the code that are decoded")
+    axes.set_ylabel("nMSE")
+    axes.set_xticks(range(levels + 1))
+    axes.legend()
+    figure.savefig(path)

@@ -1,0 +1,105 @@
+"""Codes as they are published: the code of a work from those of its passages, and the two tables of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from wotd.artifacts import SCHEMA, write_json
+from wotd.providers.corpora import Corpora, Corpus
+from wotd.taxonomy import Taxonomy
+
+
+def majority_code(codes_NL: NDArray[np.int64]) -> tuple[list[int], list[float]]:
+    """The code of a work: level by level the commonest index among passages that share the prefix so far.
+
+    The lower index wins a tie.
+
+    Returns:
+        the code, and per level the share of all passages that bear it up to that level.
+    """
+    code: list[int] = []
+    agreement: list[float] = []
+    sharing = codes_NL
+    for level in range(codes_NL.shape[1]):
+        index = int(np.bincount(sharing[:, level]).argmax())
+        sharing = sharing[sharing[:, level] == index]
+        code.append(index)
+        agreement.append(len(sharing) / len(codes_NL))
+    return code, agreement
+
+
+def write_semantic_ids(
+    path: Path, corpora: Corpora | None, taxonomy: Taxonomy | None, codes_NL: NDArray[np.int64]
+) -> None:
+    """Write ``semantic_ids.json``; without corpora it names none."""
+    entries = {}
+    if corpora is not None:
+        for work in sorted(corpora.works, key=lambda work: work.id):
+            entries[work.id] = _entry(work, codes_NL[work.first : work.first + work.passages])
+    write_json(path, {"schema": SCHEMA, "taxonomy": taxonomy.to_mapping() if taxonomy else None, "corpora": entries})
+
+
+def _entry(work: Corpus, codes_NL: NDArray[np.int64]) -> dict[str, Any]:
+    code, agreement = majority_code(codes_NL)
+    facts = {
+        name: {"value": list(fact.value) if isinstance(fact.value, tuple) else fact.value, "origin": fact.origin.value}
+        for name, fact in work.facts.items()
+        if fact.known
+    }
+    return {
+        "title": work.title,
+        "author": "; ".join(work.authors) or None,
+        "label": list(work.label.codes),
+        "origins": [origin.value for origin in work.label.origins],
+        "code": code,
+        "agreement": [round(share, 6) for share in agreement],
+        "passages": work.passages,
+        "facts": facts,
+    }
+
+
+def write_codes(
+    path: Path,
+    *,
+    codes_NL: NDArray[np.int64],
+    sides: Sequence[str],
+    corpora: Corpora | None,
+    texts: bool,
+) -> None:
+    """Write ``codes.parquet``, one row a passage in the order of training.
+
+    Columns: corpus, passage, text (where ``texts``), text_hash (SHA-256 of the text), split, label,
+    code. For bare vectors passage is the row and the columns of texts are empty.
+    """
+    rows = len(codes_NL)
+    columns: dict[str, pa.Array] = {}
+    if corpora is None:
+        columns["corpus"] = pa.nulls(rows, pa.string())
+        columns["passage"] = pa.array(np.arange(rows), pa.int64())
+    else:
+        owners = corpora.work_of_passage
+        columns["corpus"] = pa.array([corpora.works[owner].id for owner in owners], pa.string())
+        firsts = np.asarray([work.first for work in corpora.works])
+        columns["passage"] = pa.array(np.arange(rows) - firsts[owners], pa.int64())
+        if texts:
+            columns["text"] = pa.array(corpora.texts, pa.string())
+        columns["text_hash"] = pa.array([text_hash(text) for text in corpora.texts], pa.string())
+    columns["split"] = pa.array(sides, pa.string())
+    if corpora is not None:
+        labels = [list(corpora.works[owner].label.codes) for owner in corpora.work_of_passage]
+        columns["label"] = pa.array(labels, pa.list_(pa.int64()))
+    columns["code"] = pa.array(list(codes_NL), pa.list_(pa.int64()))
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text in UTF-8, as hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
