@@ -20,16 +20,22 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019\u2010\u2011-][^\W_]+)*")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _BLANKS = re.compile(r"[^\S\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# A dash may follow a stop without a blank between ("the end.\u2014Next"), an apostrophe may begin a word ("\u2019Tis").
 _SENTENCE_END = re.compile(
-    r"[.!?\u2026]+[\"'\u201d\u2019)\]\u00bb\u203a*]*\s+(?=[\"'\u201c\u2018(\[\u00ab\u2014\u2013-]*[^\W\d_a-z]|[\"'\u201c\u2018(]*\d)"
+    r"[.!?\u2026]+[\"'\u201d\u2019)\]\u00bb\u203a*]*(?:\s+|(?=[\u2014\u2e3a\u2e3b]|--))"
+    r"(?=[\"'\u201c\u2018\u2019(\[\u00ab\u2014\u2e3a\u2e3b\u2013-]*[^\W\d_a-z]|[\"'\u201c\u2018(]*\d)"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|messrs|mme|mlle|dr|st|sr|jr|rev|hon|prof|gen|col|capt|lieut|lt|sergt|sgt|esq|vol|no|nos|ch|chap"
-    r"|fig|cf|viz|vs|etc|ed|pp|p|i\.e|e\.g|a\.m|p\.m|bk|sec|sect|art|monsieur)|(?:^|[\s(\"\u201c\u2018.])[^\W\d_])\.$",
+    r"(?:\b(?:mr|mrs|ms|messrs|mme|mlle|dr|st|sr|jr|rev|hon|prof|gen|col|capt|lieut|lt|sergt|sgt|esq|vol|ch|chap"
+    r"|fig|cf|viz|vs|etc|ed|pp|p|i\.e|e\.g|a\.m|p\.m|bk|sec|sect|monsieur)|(?:^|[\s(\"\u201c\u2018.])[^\W\d_])\.$",
     re.IGNORECASE,
 )
+_BEFORE_NUMBER = re.compile(r"\b(?:nos?|arts?)\.$", re.IGNORECASE)
+_LONGEST_ABBREVIATION = 16
 _CLAUSE_END = re.compile(r"(?<=[;:,\u2014])\s+")
 _VOWELS = re.compile(r"[aeiouy]+")
+# An accent says that an e is spoken where it would else be silent: café, belovèd.
+_VOICED = str.maketrans("éèêëæœ", "iiiiee")
 _SILENT_E = re.compile(r"(?<=[^aeiouyl])e$|(?<=[aeiouy]l)e$|(?<=[^aeiouytd])ed$|(?<=[^aeiouysxzcgh])es$")
 
 
@@ -59,7 +65,7 @@ def words(text: str) -> list[str]:
 
 def count_words(text: str) -> int:
     """How many words there are."""
-    return sum(1 for _ in _WORD.finditer(text))
+    return len(_WORD.findall(text))
 
 
 def sentences(text: str) -> list[str]:
@@ -67,12 +73,19 @@ def sentences(text: str) -> list[str]:
     found, start = [], 0
     for match in _SENTENCE_END.finditer(text):
         head = text[start : match.end()].rstrip()
-        if match.group().startswith(".") and not match.group().startswith("..") and _ABBREVIATION.search(head):
+        stop = match.group()
+        if stop.startswith(".") and not stop.startswith("..") and _abbreviates(head, text[match.end()]):
             continue
         found.append(head)
         start = match.end()
     tail = text[start:].strip()
     return [*found, tail] if tail else found
+
+
+def _abbreviates(head: str, following: str) -> bool:
+    """Whether the stop at the end of a text marks an abbreviation; "no." is one only before a number."""
+    tail = head[-_LONGEST_ABBREVIATION:]
+    return bool(_ABBREVIATION.search(tail)) or (following.isdigit() and bool(_BEFORE_NUMBER.search(tail)))
 
 
 def count_syllables(word: str) -> int:
@@ -81,7 +94,8 @@ def count_syllables(word: str) -> int:
     Rule-based and therefore the same everywhere; within a few percent of a pronouncing dictionary
     on running prose.
     """
-    plain = unicodedata.normalize("NFKD", word.lower())
+    voiced = unicodedata.normalize("NFC", word.lower()).translate(_VOICED)
+    plain = unicodedata.normalize("NFKD", voiced)
     plain = "".join(char for char in plain if "a" <= char <= "z")
     if not plain:
         return 1
@@ -125,13 +139,27 @@ class _Unit:
 
 
 def _units(block: Block, max_words: int) -> list[_Unit]:
-    pieces = block.text.split("\n") if block.verse else sentences(" ".join(block.text.split()))
-    inner = "\n" if block.verse else " "
-    parts = [part for piece in pieces if piece.strip() for part in _fitting(piece.strip(), max_words)]
-    return [
-        _Unit(part, count_words(part), "\n" if index == 0 else inner, index == len(parts) - 1)
-        for index, part in enumerate(parts)
+    parts = [
+        (part, separator if index == 0 else ("\n" if block.verse else " "))
+        for piece, separator in _pieces(block)
+        for index, part in enumerate(_fitting(piece, max_words))
     ]
+    return [
+        _Unit(part, count_words(part), "\n" if index == 0 else separator, index == len(parts) - 1)
+        for index, (part, separator) in enumerate(parts)
+    ]
+
+
+def _pieces(block: Block) -> Iterator[tuple[str, str]]:
+    """Lines or sentences, each with what stands before it: a line break, a blank, or nothing before a dash."""
+    if block.verse:
+        yield from ((line.strip(), "\n") for line in block.text.split("\n") if line.strip())
+        return
+    text, end = " ".join(block.text.split()), 0
+    for sentence in sentences(text):
+        start = text.index(sentence, end)
+        yield sentence, text[end:start]
+        end = start + len(sentence)
 
 
 def _fitting(sentence: str, max_words: int) -> list[str]:
@@ -142,7 +170,7 @@ def _fitting(sentence: str, max_words: int) -> list[str]:
     for clause in _CLAUSE_END.split(sentence):
         tokens = clause.split()
         while tokens:
-            size = len(tokens)
+            size = min(len(tokens), 2 * max_words)
             while count_words(" ".join(tokens[:size])) > max_words and size > 1:
                 size = max(1, size // 2)
             piece, tokens = " ".join(tokens[:size]), tokens[size:]
