@@ -87,4 +87,4 @@ wheel: $(INSTALLED) ## build dist/wotd-*.whl
 
 clean: ## remove what builds and checks left; .venv and outputs stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info
-	find conf wotd tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
