@@ -18,7 +18,7 @@ from tiny_standard_ebooks import (
     xhtml,
 )
 
-from wotd.errors import CorpusError
+from wotd.errors import CorpusError, UnreadableWorkError
 from wotd.providers.literature.standard_ebooks import StandardEbooks
 from wotd.taxonomy import Origin
 
@@ -30,7 +30,14 @@ def _provider(root, **settings) -> StandardEbooks:
 
 
 def _read(provider: StandardEbooks) -> dict[str, list[str]]:
-    return {work.id: list(work.passages()) for work in provider.works()}
+    """The passages of each work; a work whose text turns out unreadable is dropped, as a run drops it."""
+    read: dict[str, list[str]] = {}
+    for work in provider.works():
+        try:
+            read[work.id] = list(work.passages())
+        except UnreadableWorkError as error:
+            provider.dropped.work(work.id, str(error))
+    return read
 
 
 def test_a_tree_becomes_a_work_with_its_facts(tmp_path):
@@ -139,7 +146,7 @@ def test_every_unusable_work_is_dropped_with_a_reason_and_the_others_go_on(tmp_p
     write_tree(tmp_path / "a-good", tiny_work())
     write_tree(tmp_path / "b-bad-package", tiny_work() | {"content.opf": "<package"})
     write_tree(tmp_path / "c-no-metadata", tiny_work() | {"content.opf": "<package/>"})
-    write_tree(tmp_path / "d-no-text", tiny_work({}, sentence=None, missing=("chapter-1",)))
+    write_tree(tmp_path / "d-no-text", tiny_work({}, missing=("chapter-1",)))
     write_tree(tmp_path / "e-bad-colophon", tiny_work() | {"text/colophon.xhtml": "<html>"})
     write_tree(tmp_path / "f-bad-text", tiny_work({"chapter-1": "<html><p>"}))
     write_tree(tmp_path / "g-bomb", tiny_work({"chapter-1": BOMB + xhtml("<p>&b;</p>").split("?>")[1]}))
@@ -151,11 +158,18 @@ def test_every_unusable_work_is_dropped_with_a_reason_and_the_others_go_on(tmp_p
     read = _read(provider)
     assert [name for name, passages in read.items() if passages] == ["standard_ebooks:a-good", "standard_ebooks:k-good"]
     dropped = {name for names in provider.dropped.examples.values() for name in names}
-    assert {name[0] for name in dropped} == set("bcdefghij")
-    assert sum(provider.dropped.works.values()) == 9
+    assert {name.split(":")[1][0] for name in dropped} == set("bcdefghj")
+    assert sum(provider.dropped.works.values()) == 7
     assert any("declares entities" in reason for reason in provider.dropped.works)
-    _read(provider)
-    assert sum(provider.dropped.works.values()) == 9
+    assert read["standard_ebooks:h-only-scraps"] == read["standard_ebooks:i-front-matter"] == []
+
+
+def test_what_is_dropped_is_counted_once_however_often_it_is_read(tmp_path):
+    write_tree(tmp_path / "a", tiny_work() | {"content.opf": "<package"})
+    write_tree(tmp_path / "b", tiny_work({"chapter-1": chapter("<p>A scrap.</p>")}))
+    provider = _provider(tmp_path)
+    assert _read(provider) == _read(provider) == {"standard_ebooks:b": []}
+    assert sum(provider.dropped.works.values()) == sum(provider.dropped.passages.values()) == 1
 
 
 def test_references_and_links_that_lead_out_of_the_tree_are_not_read(tmp_path):
@@ -208,7 +222,7 @@ def test_archives_that_cannot_be_trusted_are_dropped_one_by_one(tmp_path):
     read = _read(provider)
     assert [name[-6:] for name, passages in read.items() if passages] == ["a-good", "n-good"]
     assert sum(provider.dropped.works.values()) == 12
-    dropped = {name[0]: reason for reason, names in provider.dropped.examples.items() for name in names}
+    dropped = {name.split(":")[1][0]: reason for reason, names in provider.dropped.examples.items() for name in names}
     assert set(dropped) == set("bcdefghijklm")
     assert "unpacks to more than" in dropped["b"]
     assert "cannot be read" in dropped["c"]
@@ -225,7 +239,7 @@ def test_all_entries_of_an_archive_together_are_bounded(tmp_path, monkeypatch):
     assert len(_read(_provider(tmp_path))["standard_ebooks:a"]) == 40
     monkeypatch.setattr("wotd.providers.epub.MAX_TOTAL_BYTES", 15_000)
     provider = _provider(tmp_path)
-    assert _read(provider) == {"standard_ebooks:a": []}
+    assert _read(provider) == {}
     assert "unpacks to more than" in next(iter(provider.dropped.works))
 
 

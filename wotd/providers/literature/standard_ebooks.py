@@ -68,7 +68,7 @@ class StandardEbooks(Provider):
             language = package.facts.get("language", NO_FACT).value
             if not speaks(language, self.language):
                 raise UnreadableWorkError(f"its language is {language}")
-            if not any(files.has(document) for document in package.documents):
+            if not any(files.has(path) for path in package.documents if path != package.colophon):
                 raise UnreadableWorkError("it has no text")
             facts = package.facts | _dated(_dates(files, package))
             if "reading_ease" not in facts:
@@ -77,26 +77,26 @@ class StandardEbooks(Provider):
         return Work(f"{self.name}:{name}", facts, partial(self._passages, name, path))
 
     def _passages(self, name: str, path: Path) -> Sequence[str]:
-        """The passages of a work; none, and the work counted as dropped, where its text cannot be read."""
-        try:
-            with open_publication(path) as (files, package_path):
-                cut = [cut_passages(chapter) for chapter in _chapters(files, _package(files, package_path))]
-        except UnreadableWorkError as error:
-            self._drop(name, str(error))
-            return ()
-        passages = [passage for found, _ in cut for passage in found]
-        if not passages:
-            self._drop(name, f"it has no passage of {MIN_WORDS} words")
-        elif name not in self._accounted:
-            self._accounted.add(name)
-            self.dropped.passage(name, _TOO_SHORT, sum(scraps for _, scraps in cut))
-        return self.limited(passages)
+        """The passages of a work, cut within chapters.
+
+        Raises:
+            UnreadableWorkError: if one of its texts cannot be read; who asked drops the work.
+        """
+        with open_publication(path) as (files, package_path):
+            cut = [cut_passages(chapter) for chapter in _chapters(files, _package(files, package_path))]
+        if self._first_account_of(name):
+            self.dropped.passage(f"{self.name}:{name}", _TOO_SHORT, sum(scraps for _, scraps in cut))
+        return self.limited([passage for found, _ in cut for passage in found])
 
     def _drop(self, name: str, reason: str) -> None:
-        """Count a loss once, however often the works are read."""
-        if name not in self._accounted:
-            self._accounted.add(name)
-            self.dropped.work(name, reason)
+        if self._first_account_of(name):
+            self.dropped.work(f"{self.name}:{name}", reason)
+
+    def _first_account_of(self, name: str) -> bool:
+        """Whether the losses of a work are still to be counted; they count once, however often it is read."""
+        first = name not in self._accounted
+        self._accounted.add(name)
+        return first
 
 
 def _sources(folder: Path) -> list[tuple[str, Path]]:
