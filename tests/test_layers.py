@@ -24,14 +24,14 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vocabulary", ("wotd.taxonomy", "wotd.semantic_ids")),
     ("primitives", ("wotd.providers", "wotd.quantization")),
     ("parts", ("wotd.embeddings", "wotd.encoders", "wotd.losses", "wotd.metrics")),
-    ("results", ("wotd.artifacts", "wotd.publication", "wotd.hub")),
+    ("results", ("wotd.artifacts", "wotd.publication", "wotd.model_card", "wotd.hub")),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation")),
     ("composition / training", ("wotd.pipeline",)),
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
-BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.plots")
+BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.plots", "wotd.provenance")
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.pipeline")),
