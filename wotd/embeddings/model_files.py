@@ -14,7 +14,15 @@ from typing import Any
 
 from wotd.errors import EmbeddingError
 
-_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_VOCABULARIES = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+    "added_tokens.json",
+)
 _OTHER_BACKENDS = {"onnx", "openvino"}
 _VOLATILE = {"_name_or_path", "name_or_path", "transformers_version", "torch_dtype", "dtype", "__version__"}
 """Keys that a mere re-saving changes and that decide no vector."""
@@ -46,7 +54,9 @@ def describe_model(folder: Path) -> ModelDescription:
     """
     modules = _modules(folder)
     settings = {name: _json(folder / name) for name in _settings_files(folder, modules)}
-    saved = settings.get("config_sentence_transformers.json", {})
+    settings |= {"modules": [[_kind(module), module.get("path", "")] for module in modules]} if modules else {}
+    own = folder / "config_sentence_transformers.json"
+    saved = _json(own) if own.is_file() else {}
     return ModelDescription(
         weights_sha256=_combined(folder, weight_files(folder)),
         tokenizer_sha256=_combined(folder, _tokenizer_files(folder, modules)),
@@ -95,10 +105,17 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
     return modules if isinstance(modules, list) else []
 
 
+def _kind(module: dict[str, Any]) -> str:
+    """Name of the class; the package it lies in changed between versions."""
+    return str(module.get("type", "")).rpartition(".")[2]
+
+
 def _settings_files(folder: Path, modules: list[dict[str, Any]]) -> list[str]:
-    """Names of the JSON files that decide vectors, relative to the folder."""
-    names = ["modules.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"]
-    names += ["config_sentence_transformers.json", "sentence_bert_config.json", "config.json"]
+    """Names of the JSON files that decide vectors, relative to the folder.
+
+    Only those that every way of fetching a model brings along; prompt and cutting are on record by value.
+    """
+    names = ["tokenizer_config.json", "sentence_bert_config.json", "config.json"]
     for module in modules:
         part = str(module.get("path", ""))
         names += [f"{part}/{name}" for name in ("config.json", "tokenizer_config.json") if part]
@@ -132,7 +149,7 @@ def _lasting(data: Any) -> Any:
 def _module_settings(folder: Path, modules: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     for module in modules:
         path = folder / str(module.get("path", "")) / "config.json"
-        if str(module.get("type", "")).rpartition(".")[2] == kind and path.is_file():
+        if _kind(module) == kind and path.is_file():
             return dict(_json(path))
     return {}
 
@@ -140,8 +157,7 @@ def _module_settings(folder: Path, modules: list[dict[str, Any]], kind: str) -> 
 def _pooling(folder: Path, modules: list[dict[str, Any]]) -> str:
     settings = _module_settings(folder, modules, "Pooling")
     if not settings:
-        kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
-        return ", ".join(kinds) if kinds else "default"
+        return ", ".join(map(_kind, modules)) or "default"
     named = settings.get("pooling_mode")
     if named is None:
         named = [k.removeprefix("pooling_mode_").removesuffix("_tokens") for k, on in settings.items() if on is True]
