@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -231,6 +232,20 @@ def test_a_dense_layer_gives_the_dimension(tiny_model_path: Path, tmp_path: Path
         SentenceTransformerEmbedder(str(tmp_path / "dense"), device="cpu").embed(["rain"])
 
 
+def test_a_full_device_is_told_by_the_setting_that_mends_it(
+    tiny: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, reason: str, **__: object) -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(tiny._load(), "encode", partial(fail, reason="CUDA out of memory. Tried to allocate"))
+    with pytest.raises(EmbeddingError, match=r"out of memory with embedding\.batch_size=32; lower it"):
+        tiny.embed(["rain"])
+    monkeypatch.setattr(tiny._load(), "encode", partial(fail, reason="something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        tiny.embed(["rain"])
+
+
 # --- what loads when
 
 
@@ -274,11 +289,27 @@ def test_a_download_that_lacks_the_pooling_is_not_guessed_at(tiny_model_path: Pa
         SentenceTransformerEmbedder("bge_small").embed(["rain"])
 
 
-def test_a_download_without_safetensors_is_not_used(tiny_model_path: Path, hub_cache: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("model.safetensors", "safetensors weights"),
+        ("tokenizer.json", r"tokenizer\.json"),
+        ("1_Pooling/config.json", r"1_Pooling/config\.json"),
+    ],
+)
+def test_an_interrupted_download_is_not_used(tiny_model_path: Path, hub_cache: Path, name: str, said: str) -> None:
     snapshot = put_in_hub_cache(tiny_model_path, hub_cache, "somebody/tiny")
-    (snapshot / "model.safetensors").rename(snapshot / "pytorch_model.bin")
-    with pytest.raises(EmbeddingError, match="no safetensors weights among its files"):
+    (snapshot / name).rename(snapshot / "elsewhere")
+    with pytest.raises(EmbeddingError, match=rf"hub cache \(without {said}\)"):
         SentenceTransformerEmbedder("somebody/tiny").embed(["rain"])
+
+
+def test_a_part_of_the_weights_that_is_missing_is_named(tiny_model_path: Path, hub_cache: Path) -> None:
+    snapshot = put_in_hub_cache(tiny_model_path, hub_cache, "somebody/large")
+    parts = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (snapshot / "model.safetensors.index.json").write_text(json.dumps(parts))
+    with pytest.raises(EmbeddingError, match=r"hub cache \(without model-2\.safetensors\)"):
+        SentenceTransformerEmbedder("somebody/large").embed(["rain"])
 
 
 def test_a_local_folder_with_a_pickle_is_refused(tiny_model_path: Path, tmp_path: Path) -> None:

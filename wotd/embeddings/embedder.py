@@ -128,13 +128,17 @@ class SentenceTransformerEmbedder(Embedder):
         if not checked:
             return np.empty((0, self.dimension), np.float32)
         network = self._load()
-        raw = network.encode(
-            [self._bounded(network, text) for text in checked],
-            prompt=self.prompt,
-            batch_size=self.batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-        )
+        bounded = [self._bounded(network, text) for text in checked]
+        try:
+            raw = network.encode(
+                bounded, prompt=self.prompt, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True
+            )
+        except RuntimeError as error:
+            if "out of memory" not in str(error):
+                raise
+            raise EmbeddingError(
+                f"the device ran out of memory with embedding.batch_size={self.batch_size}; lower it."
+            ) from error
         return self._finished(np.asarray(raw, dtype=np.float32))
 
     def settings(self) -> dict[str, Any]:

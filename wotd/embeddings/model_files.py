@@ -74,6 +74,18 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*.safetensors") if not _OTHER_BACKENDS & set(p.relative_to(folder).parts))
 
 
+def missing_files(folder: Path) -> list[str]:
+    """What an interrupted download has not brought: parts of the weights, settings of modules, the tokenizer."""
+    modules = _modules(folder)
+    names = [f"{module.get('path')}/config.json" for module in modules if _kind(module) in {"Pooling", "Dense"}]
+    for index in folder.glob("*.safetensors.index.json"):
+        names += sorted(set(_json(index).get("weight_map", {}).values()))
+    missing = [name for name in names if not (folder / name).is_file()]
+    if not _tokenizer_files(folder, modules) and "BoW" not in map(_kind, modules):
+        missing.append("tokenizer.json")
+    return missing if weight_files(folder) else [*missing, "safetensors weights"]
+
+
 def file_sha256(path: Path) -> str:
     """Hex SHA-256 of a file; remembered within the process while its size and time stand."""
     stat = path.stat()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from wotd.embeddings.model_files import file_sha256, weight_files
+from wotd.embeddings.model_files import file_sha256, missing_files
 from wotd.embeddings.registry import EmbeddingModel, find_model, registered
 from wotd.errors import EmbeddingError
 
@@ -157,9 +157,12 @@ def _snapshot(repository: str, revision: str | None, trust_remote_code: bool, *,
 
 
 def _refuse_incomplete(folder: Path, repository: str) -> None:
-    """Without modules.json a model would silently be given mean pooling, whatever its authors chose."""
-    if not weight_files(folder):
-        raise _UnavailableError("no safetensors weights among its files")
+    """A download that was interrupted is gone on with; an offline run must not use it.
+
+    Without modules.json a model would even load, with mean pooling, whatever its authors chose.
+    """
+    if missing := missing_files(folder):
+        raise _UnavailableError(f"without {', '.join(missing)}")
     if not (folder / "modules.json").is_file():
         if registered(repository):
             raise _UnavailableError("modules.json is missing, so its pooling is unknown")
