@@ -371,7 +371,8 @@ class SemanticIDModel:
     @cached_property
     def _stored_codes(self) -> NDArray[np.int64]:
         column = self._table["code"].combine_chunks()
-        return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.int64)
+        flat: NDArray[np.int64] = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+        return flat.reshape(len(column), len(self.level_sizes))
 
     @cached_property
     def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

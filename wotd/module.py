@@ -20,6 +20,7 @@ from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
 from wotd.errors import ConfigurationError
 from wotd.losses import LossTerms, LossWeights, semantic_losses
+from wotd.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -93,13 +94,6 @@ class SemanticIDModule(lightning.LightningModule):
             self.model.decoder.compile()
             self.compile_networks = False
 
-    def on_fit_start(self) -> None:
-        """Start the model on the training data, unless it comes started."""
-        if self.model.quantizer.initialised or self.trainer.ckpt_path is not None:
-            return
-        dataset = self.trainer.datamodule.train_dataloader().dataset  # type: ignore[attr-defined]
-        self.start(dataset)
-
     @torch.no_grad()
     def start(self, dataset: EmbeddingDataset) -> None:
         """Start the model on a spread of the data's rows; deterministic by seed on every process."""
@@ -119,15 +113,15 @@ class SemanticIDModule(lightning.LightningModule):
                 counts_K = torch.bincount(known_N, minlength=size).float() + 1.0
                 getattr(self, f"prior_{level}").copy_(counts_K / counts_K.sum())
 
-    def forward(self, embeddings_BD: Tensor, labels_BL: Tensor | None = None) -> SemanticEncoding:
+    def forward(self, embeddings_BD: Tensor) -> SemanticEncoding:
         """What the model makes of a batch."""
-        encoding: SemanticEncoding = self.model(embeddings_BD, labels_BL)
+        encoding: SemanticEncoding = self.model(embeddings_BD)
         return encoding
 
     def terms(self, batch: EmbeddingBatch) -> tuple[LossTerms, SemanticEncoding]:
         """Loss terms of a batch and what they were measured on."""
         labels_BL = batch.labels if self.supervised else None
-        encoding = self(batch.embeddings, labels_BL)
+        encoding = self(batch.embeddings)
         logits = self.model.logits(encoding.quantized.distances)
         return semantic_losses(encoding, logits, labels_BL, self.priors), encoding
 
@@ -140,6 +134,21 @@ class SemanticIDModule(lightning.LightningModule):
             self.log("train/loss", loss.detach(), prog_bar=True)
             self._log_terms("train", terms, weighted, len(batch.embeddings))
         return loss
+
+    @torch.no_grad()
+    def validation_loss(self, dataset: EmbeddingDataset) -> float:
+        """``val/loss`` of the model as it stands, outside of any trainer."""
+        training, self_device = self.training, self.device
+        self.eval()
+        total, rows = 0.0, 0
+        for index in torch.split(torch.arange(len(dataset)), 1024):
+            batch = dataset[index]
+            moved = EmbeddingBatch(batch.embeddings.to(self_device), batch.labels.to(self_device))
+            terms, _ = self.terms(moved)
+            total += float(terms.weighted(self.losses).total()) * len(index)
+            rows += len(index)
+        self.train(training)
+        return total / max(1, rows)
 
     def validation_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch of validation; returns its codes for whoever counts them."""
@@ -180,7 +189,7 @@ class SemanticIDModule(lightning.LightningModule):
 
 def build_module(
     input_dim: int,
-    taxonomy_sizes: Sequence[int] | None,
+    taxonomy: Taxonomy | None,
     *,
     level_sizes: Sequence[int] | None = None,
     latent_dim: int = 128,
@@ -197,7 +206,7 @@ def build_module(
 
     Args:
         input_dim: D, as the embedding model or the vectors have it.
-        taxonomy_sizes: codes per level of the taxonomy; None for bare vectors.
+        taxonomy: whose levels are learned where ``level_sizes`` is None; None for bare vectors.
         level_sizes: free levels of these sizes; None for the taxonomy's levels, supervised.
         latent_dim: Z.
         hidden: widths of the learned correction.
@@ -212,16 +221,20 @@ def build_module(
     Raises:
         ConfigurationError: if levels are to be the taxonomy's and there is none.
     """
-    if level_sizes is None and taxonomy_sizes is None:
+    supervised = level_sizes is None
+    if supervised and taxonomy is None:
         raise ConfigurationError(
             "model.level_sizes is null, which means the taxonomy's levels, but bare vectors have no labels: give a "
             "list such as model.level_sizes=[8,8,8,5], or use +experiment=deep."
         )
     options = dict(quantizer or {"kind": "hvq"})
     kind = str(options.pop("kind", "hvq"))
+    if level_sizes is None and taxonomy is not None:
+        level_sizes = taxonomy.sizes
+        options["taught"] = [index for index, level in enumerate(taxonomy.levels) if not level.ranked]
     encoder = SemanticEncoder(
         input_dim,
-        list(level_sizes if level_sizes is not None else taxonomy_sizes or ()),
+        list(level_sizes or ()),
         latent_dim=latent_dim,
         hidden=hidden,
         dropout=dropout,
@@ -232,7 +245,7 @@ def build_module(
         encoder,
         losses=losses,
         optimizer=optimizer,
-        supervised=level_sizes is None,
+        supervised=supervised,
         compile=compile,
         seed=seed,
         provenance=provenance,

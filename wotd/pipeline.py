@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,6 +85,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         WOTDError: in one sentence, what of the config or the data cannot be used.
     """
     start = time.perf_counter()
+    _quiet_lightning()
     config, output_dir = as_config(config), Path(output_dir).resolve()
     bare_vectors = bool(config.data.vectors)
     check(config, unused=("provider", "embedding") if bare_vectors else ())
@@ -93,17 +95,19 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))
     data = _data_module(config, taxonomy)
     data.setup()
-    module: SemanticIDModule = instantiate(
-        config.model,
-        input_dim=data.dimension,
-        taxonomy_sizes=taxonomy.sizes if taxonomy else None,
+    module: SemanticIDModule = instantiate(config.model, _partial_=True, _convert_="all")(
+        data.dimension,
+        taxonomy,
         seed=config.seed,
         provenance=_provenance(config, data, taxonomy),
-        _convert_="all",
     )
-    trainer = _trainer(config, output_dir)
     seconds = dict(data.seconds)
-    seconds["training"] = _fit(trainer, module, data, checkpoint)
+    training = time.perf_counter()
+    if checkpoint is None:
+        _start(module, data, output_dir)
+    trainer = _trainer(config, output_dir)
+    _fit(trainer, module, data, checkpoint)
+    seconds["training"] = time.perf_counter() - training
 
     best = _best_checkpoint(trainer, output_dir)
     results = TrainingResults(
@@ -125,6 +129,14 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         _write_artifacts(config, results, module, data, taxonomy)
     trainer.strategy.barrier()
     return results
+
+
+def _quiet_lightning() -> None:
+    """Silence what Lightning says of every run and what a run of ours means to do."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (".*LeafSpec.*", ".*exists and is not empty.*", ".*smaller than the logging interval.*",
+                    ".*does not have many workers.*", ".*logger=False.*"):  # fmt: skip
+        warnings.filterwarnings("ignore", message=message)
 
 
 def as_config(config: Config) -> DictConfig:
@@ -162,19 +174,18 @@ def find_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
 
 def _data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDDataModule:
     if taxonomy is None:
-        module: WOTDDataModule = instantiate(config.data)
-        return module
+        bare: WOTDDataModule = instantiate(config.data)
+        return bare
     published = None
     if previous := config.taxonomy.get("previous"):
         published = _published_labels(previous, taxonomy)
-    module = instantiate(
-        config.data,
+    # Made in two steps, since Hydra would take the parts, dataclasses among them, for configs.
+    module: WOTDDataModule = instantiate(config.data, _partial_=True)(
         provider=instantiate(config.provider, _convert_="all"),
         embedder=instantiate(config.embedding, _convert_="all"),
         taxonomy=taxonomy,
         published=published,
         strict=bool(config.taxonomy.get("strict", False)),
-        _convert_="partial",
     )
     return module
 
@@ -232,15 +243,13 @@ def _trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
     if not any(isinstance(callback, ModelCheckpoint) for callback in callbacks):
         settings["enable_checkpointing"] = False
-    trainer: lightning.Trainer = instantiate(
-        config.trainer,
+    trainer: lightning.Trainer = instantiate(config.trainer, _partial_=True, _convert_="all")(
         callbacks=callbacks,
         logger=instantiate(config.logger, save_dir=str(output_dir)) if config.get("logger") else False,
         default_root_dir=str(output_dir),
         use_distributed_sampler=False,  # the sampler of the data module knows its rank
         enable_progress_bar="progress" in (config.get("callbacks") or {}),
         **settings,
-        _convert_="all",
     )
     return trainer
 
@@ -251,23 +260,47 @@ def _accelerator(wanted: str) -> str:
     return wanted
 
 
-def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataModule, checkpoint: Path | None) -> float:
-    start = time.perf_counter()
+def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> None:
+    """Start the model in closed form and keep that start: it is a candidate for the best checkpoint."""
+    module.start(data.dataset(TRAIN))
+    loss = module.validation_loss(data.dataset(VAL))
+    logger.info("closed-form start: val/loss %.4f", loss)
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "val/loss": loss}
+        module.on_save_checkpoint(checkpoint)
+        path = output_dir / "checkpoints" / "start.ckpt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, path.with_suffix(".partial"))
+        path.with_suffix(".partial").replace(path)
+
+
+def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataModule, checkpoint: Path | None) -> None:
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return time.perf_counter() - start
 
 
 def _best_checkpoint(trainer: lightning.Trainer, output_dir: Path) -> Path:
+    """The checkpoint with the least ``val/loss``, the start among the candidates; the last where none was kept."""
     callback = trainer.checkpoint_callback
-    if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-        return Path(callback.best_model_path)
-    path = output_dir / "checkpoints" / "last.ckpt"
-    trainer.save_checkpoint(path)
-    return path
+    if not (isinstance(callback, ModelCheckpoint) and callback.best_model_path and callback.best_model_score):
+        path = output_dir / "checkpoints" / "last.ckpt"
+        trainer.save_checkpoint(path)
+        return path
+    start = output_dir / "checkpoints" / "start.ckpt"
+    if start.is_file():
+        loss = float(torch.load(start, map_location="cpu", weights_only=True)["val/loss"])
+        if loss <= float(callback.best_model_score):
+            logger.warning(
+                "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
+                "try a lower model.optimizer.learning_rate or other model.losses",
+                float(callback.best_model_score),
+                loss,
+            )
+            return start
+    return Path(callback.best_model_path)
 
 
 def _load_weights(module: SemanticIDModule, path: Path) -> None:

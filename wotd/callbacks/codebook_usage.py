@@ -9,6 +9,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError
 from wotd.metrics.usage import CodebookUsage as CodebookUsageMetric
 
@@ -31,8 +32,7 @@ class CodebookUsage(Callback):
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Begin to count anew."""
         del trainer
-        sizes = pl_module.model.level_sizes  # type: ignore[union-attr]
-        self._metric = CodebookUsageMetric(sizes).to(pl_module.device)
+        self._metric = CodebookUsageMetric(_level_sizes(pl_module)).to(pl_module.device)
 
     def on_validation_batch_end(
         self,
@@ -54,7 +54,7 @@ class CodebookUsage(Callback):
             return
         usages = self._metric.compute()
         self._metric = None
-        for level, (usage, size) in enumerate(zip(usages, pl_module.model.level_sizes, strict=True)):  # type: ignore[union-attr]
+        for level, (usage, size) in enumerate(zip(usages, _level_sizes(pl_module), strict=True)):
             pl_module.log(f"val/level_{level}/perplexity", usage.perplexity)
             pl_module.log(f"val/level_{level}/usage", usage.usage)
             pl_module.log(f"val/level_{level}/dead", float(usage.dead))
@@ -63,3 +63,10 @@ class CodebookUsage(Callback):
                     "level %d collapses: it uses %.1f of %d codes (perplexity), %d are dead",
                     level, usage.perplexity, size, usage.dead,
                 )  # fmt: skip
+
+
+def _level_sizes(pl_module: lightning.LightningModule) -> tuple[int, ...]:
+    model = pl_module.model
+    if not isinstance(model, SemanticEncoder):
+        raise TypeError(f"codebook_usage needs a module whose model is a SemanticEncoder, not {type(model).__name__}")
+    return model.level_sizes

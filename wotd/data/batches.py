@@ -78,4 +78,4 @@ class BatchSampler(Sampler[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         """The batches of this epoch."""
-        return iter(self._own().split(self.batch_size)[: len(self)])
+        return iter(torch.split(self._own(), self.batch_size)[: len(self)])

@@ -154,9 +154,13 @@ class WOTDDataModule(lightning.LightningDataModule):
         """D of the vectors."""
         return int(self.vectors.shape[1])
 
+    def dataset(self, side: int) -> EmbeddingDataset:
+        """The passages of a side, answered for many indices at a time."""
+        return EmbeddingDataset(self.vectors, self.labels, self.rows(side))
+
     def _loader(self, side: int, *, shuffle: bool) -> DataLoader[EmbeddingBatch]:
         trainer = self.trainer
-        dataset = EmbeddingDataset(self.vectors, self.labels, self.rows(side))
+        dataset = self.dataset(side)
         sampler = BatchSampler(
             len(dataset),
             self.batch_size if shuffle else max(self.batch_size, 1024),

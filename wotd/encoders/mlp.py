@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ class CorrectedLinear(nn.Module):
         nn.init.zeros_(self.linear.bias)
         widths = [input_dim, *hidden]
         layers: list[nn.Module] = []
-        for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+        for narrow, wide in pairwise(widths):
             layers += [nn.Linear(narrow, wide), nn.GELU(), nn.Dropout(dropout)]
         self.correction: nn.Module | None = None
         if hidden:

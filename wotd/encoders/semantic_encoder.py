@@ -120,7 +120,7 @@ class SemanticEncoder(nn.Module):
         Args:
             x_ND: a large sample of the training embeddings, float32.
             generator: decides the k-means seeds.
-            labels_NL: labels for levels that are to mean something, -1 where unknown.
+            labels_NL: labels for the levels that are taught, -1 where unknown.
 
         Raises:
             TrainingError: if all embeddings are equal, or fewer than a level has codes.
@@ -179,10 +179,10 @@ class SemanticEncoder(nn.Module):
         x_BD: Tensor = self.decoder(quantized_BZ) * self.scale + self.mean_D
         return x_BD
 
-    def forward(self, x_BD: Tensor, labels_BL: Tensor | None = None) -> SemanticEncoding:
+    def forward(self, x_BD: Tensor) -> SemanticEncoding:
         """Encode, quantize and decode a batch; in training mode the codebooks follow it."""
         latents_BZ = self.latents(x_BD)
-        quantized = self.quantizer(latents_BZ, labels_BL)
+        quantized = self.quantizer(latents_BZ)
         reconstruction_BD = self.reconstruct(quantized.quantized)
         error = nn.functional.mse_loss(reconstruction_BD.float(), x_BD.float()) / self.scale.square()
         return SemanticEncoding(latents_BZ, quantized, reconstruction_BD, error)
@@ -192,7 +192,7 @@ class SemanticEncoder(nn.Module):
         """Blocks of just ``BLOCK_ROWS`` rows, the last one padded, and how many rows of each count."""
         return [
             (nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block))), len(block))
-            for block in x_ND.split(BLOCK_ROWS)
+            for block in torch.split(x_ND, BLOCK_ROWS)
         ]
 
     @torch.no_grad()

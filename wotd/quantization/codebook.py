@@ -70,26 +70,23 @@ class Codebook(nn.Module):
             TrainingError: if there are fewer vectors than codes.
         """
         centroids_KZ = kmeans(vectors_NZ, self.size, generator, iterations=iterations)
-        self._set(centroids_KZ, vectors_NZ)
+        self._set(centroids_KZ, assign(vectors_NZ, centroids_KZ))
 
     @torch.no_grad()
-    def start_from_labels(self, vectors_NZ: Tensor, labels_N: Tensor, generator: torch.Generator) -> None:
-        """Start code k at the mean of the vectors that bear label k.
+    def start_from_codes(self, vectors_NZ: Tensor, codes_N: Tensor) -> None:
+        """Start each codeword at the mean of the vectors to which something else gave its code.
 
-        A code that no vector bears starts at a random vector, far from nothing and near no class.
+        The codeword of a code that no vector has starts at the mean of all.
         """
-        known_N = labels_N >= 0
-        one_hot_NK = nn.functional.one_hot(labels_N[known_N], self.size).to(vectors_NZ.dtype)
-        counts_K = one_hot_NK.sum(0)
-        means_KZ = (one_hot_NK.T @ vectors_NZ[known_N]) / counts_K.clamp_min(1).unsqueeze(1)
-        rows = torch.randint(len(vectors_NZ), (self.size,), generator=generator)
-        self._set(torch.where((counts_K > 0).unsqueeze(1), means_KZ, vectors_NZ[rows]), vectors_NZ)
+        counts_K = torch.bincount(codes_N, minlength=self.size)
+        sums_KZ = torch.zeros_like(self.embed_KZ).index_add_(0, codes_N, vectors_NZ)
+        means_KZ = sums_KZ / counts_K.clamp_min(1).unsqueeze(1)
+        self._set(torch.where((counts_K > 0).unsqueeze(1), means_KZ, vectors_NZ.mean(0)), codes_N)
 
-    def _set(self, codewords_KZ: Tensor, vectors_NZ: Tensor) -> None:
+    def _set(self, codewords_KZ: Tensor, codes_N: Tensor) -> None:
         """Adopt codewords, with the counts of an average batch so that the averages start settled."""
         self.embed_KZ.copy_(codewords_KZ)
-        codes_N = assign(vectors_NZ, codewords_KZ)
-        share_K = torch.bincount(codes_N, minlength=self.size).to(codewords_KZ.dtype) / max(1, len(vectors_NZ))
+        share_K = torch.bincount(codes_N, minlength=self.size).to(codewords_KZ.dtype) / max(1, len(codes_N))
         self.cluster_size_K.copy_((share_K * self.size).clamp_min(1.0 / self.size))
         self.embed_avg_KZ.copy_(self.embed_KZ * self.cluster_size_K.unsqueeze(1))
         self.initialised.fill_(True)
@@ -140,7 +137,10 @@ def assign(vectors_NZ: Tensor, codewords_KZ: Tensor) -> Tensor:
     """The nearest codeword of each row, in chunks so that memory stays flat; int64 of length N."""
     squares_K = codewords_KZ.square().sum(1)
     return torch.cat(
-        [torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1) for chunk in vectors_NZ.split(_CHUNK_ROWS)]
+        [
+            torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1)
+            for chunk in torch.split(vectors_NZ, _CHUNK_ROWS)
+        ]
     )
 
 

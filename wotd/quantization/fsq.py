@@ -26,9 +26,14 @@ class FiniteScalarQuantizer(nn.Module):
     scale_L: Tensor
     started: Tensor
 
-    def __init__(self, dim: int, level_sizes: Sequence[int]) -> None:
-        """Make a quantizer of ``len(level_sizes)`` numbers read off latents of length ``dim``."""
+    def __init__(self, dim: int, level_sizes: Sequence[int], *, taught: Sequence[int] = ()) -> None:
+        """Make a quantizer of ``len(level_sizes)`` numbers read off latents of length ``dim``.
+
+        ``taught`` levels differ from others only in the loss: a grid of one number has no view of
+        its own that could start at the labels.
+        """
         super().__init__()
+        self.taught = tuple(taught)
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
         self.read = nn.Linear(dim, len(self.level_sizes), bias=False)
         self.write = nn.Linear(len(self.level_sizes), dim, bias=False)
@@ -38,7 +43,7 @@ class FiniteScalarQuantizer(nn.Module):
     @property
     def options(self) -> dict[str, Any]:
         """The keyword arguments that rebuild it."""
-        return {}
+        return {"taught": list(self.taught)}
 
     @property
     def initialised(self) -> bool:
@@ -65,9 +70,8 @@ class FiniteScalarQuantizer(nn.Module):
     def _bounded(self, latents_BZ: Tensor) -> Tensor:
         return torch.tanh(self.read(latents_BZ) / self.scale_L)
 
-    def forward(self, latents_BZ: Tensor, labels_BL: Tensor | None = None) -> Quantized:
-        """Round a batch to the grids, with straight-through gradients; labels do not move a grid."""
-        del labels_BL
+    def forward(self, latents_BZ: Tensor) -> Quantized:
+        """Round a batch to the grids, with straight-through gradients."""
         with torch.autocast(latents_BZ.device.type, enabled=False):
             bounded_BL = self._bounded(latents_BZ.float())
             distances = tuple(
@@ -78,7 +82,7 @@ class FiniteScalarQuantizer(nn.Module):
             rounded_BL = self._values(codes_BL)
             straight_through_BL = bounded_BL + (rounded_BL - bounded_BL).detach()
             commitment = nn.functional.mse_loss(bounded_BL, rounded_BL)
-            inputs = bounded_BL.split(1, dim=1)
+            inputs = torch.split(bounded_BL, 1, dim=1)
             return Quantized(codes_BL, self.write(straight_through_BL), commitment, inputs, distances)
 
     def _values(self, codes_BL: Tensor) -> Tensor:
@@ -94,4 +98,6 @@ class FiniteScalarQuantizer(nn.Module):
     def decode(self, codes_BL: Tensor) -> Tensor:
         """Latents of codes or of prefixes of codes, B×Z."""
         values_BL = self._values(codes_BL) if codes_BL.shape[1] else codes_BL.float()
-        return self.write(nn.functional.pad(values_BL, (0, len(self.level_sizes) - values_BL.shape[1])))
+        padded_BL = nn.functional.pad(values_BL, (0, len(self.level_sizes) - values_BL.shape[1]))
+        latents_BZ: Tensor = self.write(padded_BL)
+        return latents_BZ

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wotd.errors import TrainingError
 from wotd.quantization.codebook import Codebook
+from wotd.quantization.reading import LevelReading
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Quantized:
 
 
 class HierarchicalVectorQuantizer(nn.Module):
-    """Level by level, the nearest codeword of what the levels before it left over.
+    """A code level by level; its codewords add up to what it stands for.
 
-    The first codes of a row do not depend on later levels, so every prefix of a code is a coarser
-    code of the same row.
+    A *free* level says the nearest codeword of what the levels before it left over. A *taught*
+    level says the nearest key in its own view of the latent (:class:`LevelReading`); its codeword
+    is the mean of what was left over where it says so. Either way the first codes of a row do not
+    depend on later levels, so every prefix of a code is a coarser code of the same row.
 
     Source: residual quantization as in N. Zeghidour et al., "SoundStream" (2021), algorithm 1, with
     codebooks by moving averages and a k-means start; level sizes may differ.
@@ -49,23 +53,34 @@ class HierarchicalVectorQuantizer(nn.Module):
         dim: int,
         level_sizes: Sequence[int],
         *,
+        taught: Sequence[int] = (),
         decay: float = 0.99,
         revive_below: float = 0.02,
         start_iterations: int = 20,
     ) -> None:
-        """Make an unstarted quantizer of ``len(level_sizes)`` levels over latents of length ``dim``."""
+        """Make an unstarted quantizer.
+
+        Args:
+            dim: Z.
+            level_sizes: codes per level.
+            taught: indices of the levels that are taught by labels.
+            decay: share of a codeword's running sum that a batch leaves in place.
+            revive_below: use, as a share of an even share, below which a free level's code is moved.
+            start_iterations: of k-means, per level.
+        """
         super().__init__()
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
-        self.start_iterations = start_iterations
+        self.taught, self.start_iterations = tuple(sorted(int(level) for level in taught)), start_iterations
         self.codebooks = nn.ModuleList(
             Codebook(size, dim, decay=decay, revive_below=revive_below) for size in self.level_sizes
         )
+        self.readings = nn.ModuleDict({str(level): LevelReading(self.level_sizes[level], dim) for level in self.taught})
         self._options = {"decay": decay, "revive_below": revive_below, "start_iterations": start_iterations}
 
     @property
     def options(self) -> dict[str, Any]:
         """The keyword arguments that rebuild it."""
-        return dict(self._options)
+        return {"taught": list(self.taught), **self._options}
 
     @property
     def levels(self) -> list[Codebook]:
@@ -77,6 +92,12 @@ class HierarchicalVectorQuantizer(nn.Module):
         """Whether every level has been started."""
         return all(bool(level.initialised) for level in self.levels)
 
+    def _distances(self, level: int, latents_BZ: Tensor, residuals_BZ: Tensor) -> Tensor:
+        if level in self.taught:
+            distances_BK: Tensor = self.readings[str(level)].distances(latents_BZ)  # type: ignore[operator]
+            return distances_BK
+        return self.levels[level].distances(residuals_BZ)
+
     @torch.no_grad()
     def start(self, latents_NZ: Tensor, generator: torch.Generator, labels_NL: Tensor | None = None) -> None:
         """Start each level on the residuals of the levels before it.
@@ -84,67 +105,59 @@ class HierarchicalVectorQuantizer(nn.Module):
         Args:
             latents_NZ: a large sample of latents.
             generator: decides the k-means seeds.
-            labels_NL: labels, -1 where unknown. A level with any known label starts at the means of
-                its labels, so that code k means label k; others start by k-means.
+            labels_NL: labels of the taught levels, -1 where unknown.
+
+        Raises:
+            TrainingError: if a taught level has no label at all, or a free one too few rows.
         """
         residuals_NZ = latents_NZ
         for index, level in enumerate(self.levels):
-            if labels_NL is not None and bool((labels_NL[:, index] >= 0).any()):
-                level.start_from_labels(residuals_NZ, labels_NL[:, index], generator)
+            if index in self.taught:
+                if labels_NL is None or not bool((labels_NL[:, index] >= 0).any()):
+                    raise TrainingError(f"level {index} is to be taught by labels, but no training passage has one.")
+                self.readings[str(index)].start(latents_NZ, labels_NL[:, index])  # type: ignore[operator]
+                codes_N = self._distances(index, latents_NZ, residuals_NZ).argmin(1)
+                level.start_from_codes(residuals_NZ, codes_N)
             else:
                 level.start(residuals_NZ, generator, iterations=self.start_iterations)
-            codes_N = level.nearest(level.distances(residuals_NZ))
+                codes_N = level.distances(residuals_NZ).argmin(1)
             residuals_NZ = residuals_NZ - level.lookup(codes_N)
 
-    def forward(self, latents_BZ: Tensor, labels_BL: Tensor | None = None) -> Quantized:
-        """Quantize a batch; in training mode let the codebooks follow it.
-
-        Args:
-            latents_BZ: the latents.
-            labels_BL: in training, codes that a row's levels ought to have (-1: none). Such a
-                codeword follows the rows that ought to bear it, not the rows that happen to.
-        """
+    def forward(self, latents_BZ: Tensor) -> Quantized:
+        """Quantize a batch; in training mode let the codewords follow it."""
         # Under autocast, half-precision distances could not tell near codewords apart.
         with torch.autocast(latents_BZ.device.type, enabled=False):
-            residuals_BZ = latents_BZ.float()
+            latents_BZ = latents_BZ.float()
+            residuals_BZ = latents_BZ
             codes, inputs, distances, commitments = [], [], [], []
-            quantized_BZ = torch.zeros_like(residuals_BZ)
             for index, level in enumerate(self.levels):
-                distances_BK = level.distances(residuals_BZ)
+                distances_BK = self._distances(index, latents_BZ, residuals_BZ)
                 codes_B = level.nearest(distances_BK.detach())
                 codeword_BZ = level.lookup(codes_B)
-                commitments.append(nn.functional.mse_loss(residuals_BZ, codeword_BZ))
+                if index not in self.taught:
+                    commitments.append(nn.functional.mse_loss(residuals_BZ, codeword_BZ))
                 if self.training:
-                    labels_B = None if labels_BL is None else labels_BL[:, index]
-                    self._follow(level, residuals_BZ.detach(), codes_B, labels_B)
+                    self._follow(index, residuals_BZ.detach(), codes_B)
                 inputs.append(residuals_BZ)
-                quantized_BZ = quantized_BZ + codeword_BZ
                 residuals_BZ = residuals_BZ - codeword_BZ
                 codes.append(codes_B)
                 distances.append(distances_BK)
-            straight_through_BZ = latents_BZ + (quantized_BZ - latents_BZ).detach()
-        return Quantized(
-            torch.stack(codes, 1),
-            straight_through_BZ,
-            torch.stack(commitments).mean(),
-            tuple(inputs),
-            tuple(distances),
-        )
+            quantized_BZ = latents_BZ - residuals_BZ.detach()  # the value of the sum, the gradient of the latents
+            commitment = torch.stack(commitments or [residuals_BZ.square().mean()]).mean()
+        return Quantized(torch.stack(codes, 1), quantized_BZ, commitment, tuple(inputs), tuple(distances))
 
-    @staticmethod
-    def _follow(level: Codebook, residuals_BZ: Tensor, codes_B: Tensor, labels_B: Tensor | None) -> None:
-        if labels_B is not None and bool((labels_B >= 0).any()):
-            level.update(residuals_BZ, torch.where(labels_B >= 0, labels_B, codes_B))
-            return
+    def _follow(self, index: int, residuals_BZ: Tensor, codes_B: Tensor) -> None:
+        level = self.levels[index]
         level.update(residuals_BZ, codes_B)
-        level.revive(residuals_BZ)
+        if index not in self.taught:  # which codes a taught level uses is for its labels to say
+            level.revive(residuals_BZ)
 
     @torch.no_grad()
     def encode(self, latents_BZ: Tensor) -> Tensor:
         """Codes of latents, int64 B×L."""
         residuals_BZ, codes = latents_BZ, []
-        for level in self.levels:
-            codes_B = level.nearest(level.distances(residuals_BZ))
+        for index, level in enumerate(self.levels):
+            codes_B = level.nearest(self._distances(index, latents_BZ, residuals_BZ))
             residuals_BZ = residuals_BZ - level.lookup(codes_B)
             codes.append(codes_B)
         return torch.stack(codes, 1)
