@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import get_object
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -206,6 +206,11 @@ def _check_type(value: Any, hint: Any, path: str) -> None:
         name = getattr(hint, "__name__", str(hint)) if inspect.isclass(hint) else str(hint)
         expected = name.replace("typing.", "").replace("NoneType", "None")
         raise ConfigurationError(f"{path} is {value!r}; expected {expected}.") from error
+
+
+def build(node: Any) -> Any:
+    """What a checked node of a config stands for: its ``_target_`` called with its settings, inner nodes first."""
+    return instantiate(node, _convert_="all")
 
 
 def overrides_of(settings: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,162 @@
+"""``wotd encode`` and ``wotd decode``: texts or vectors to codes, codes back to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wotd.cli.app import WrongUsageError, command
+from wotd.cli.encoding import encoded_rows, row_schema
+from wotd.cli.inputs import TextSource, text_source
+from wotd.cli.options import (
+    ArtifactsOption,
+    DeviceOption,
+    EmbeddingModelOption,
+    FormatOption,
+    MinConfidenceOption,
+    TextColumnOption,
+    load_model,
+)
+from wotd.cli.outputs import check_output, rows_to
+from wotd.cli.tables import Format, add_row, chosen_format, console, json_line, new_table, note, print_line, shortened
+from wotd.progress import track
+
+if TYPE_CHECKING:
+    from wotd.inference import SemanticIDModel
+
+_ROWS_A_TABLE = 1000
+
+
+@command(
+    'wotd encode --artifacts A "It was a dark and stormy night"',
+    "cat texts.txt | wotd encode --artifacts A --format jsonl",
+    "wotd encode --artifacts A --input texts.jsonl --output ids.parquet",
+    "wotd encode --artifacts A --vectors X.npy --output codes.npy",
+)
+def encode(
+    artifacts: ArtifactsOption,
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, stdin is read.")
+    ] = None,
+    input_: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Read texts: .txt (one a line), .jsonl, .csv, .parquet."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write rows: .jsonl, .csv, .parquet; codes of vectors: .npy."),
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option("--vectors", metavar="FILE", help="Encode the N×D vectors of an .npy file.")
+    ] = None,
+    text_column: TextColumnOption = "text",
+    min_confidence: MinConfidenceOption = None,
+    format_: FormatOption = None,
+    device: DeviceOption = "cpu",
+    embedding_model: EmbeddingModelOption = None,
+) -> None:
+    """Give semantic IDs to texts, or codes to vectors.
+
+    Reads texts from the arguments, from --input, or from stdin, one a line. Rows keep the fields of the
+    input and add code, id, names, confidence, out_of_domain and error; a field of the input that has one
+    of these names goes on as input_NAME. Large files are streamed, and --output replaces its file only
+    when everything is written.
+    """
+    if sum((bool(texts), input_ is not None, vectors is not None)) > 1:
+        raise WrongUsageError("TEXT, --input and --vectors exclude each other.")
+    if output is not None and format_ is not None:
+        raise WrongUsageError("--format is for printing; what --output holds is decided by its suffix.")
+    if vectors is not None:
+        _encode_vectors(artifacts, vectors, output, device, min_confidence)
+        return
+    target = None if output is None else check_output(output)
+    source = text_source(texts, input_, text_column)
+    model = load_model(artifacts, device, embedding_model)
+    rows = encoded_rows(model, source.texts(), min_confidence)
+    if target is None:
+        _print_rows(rows, model, source, chosen_format(format_))
+        return
+    written = 0
+    with rows_to(target, lambda: row_schema(source.schema())) as write:
+        for row in track(rows, "encoding", source.count(), "texts"):
+            write(row)
+            written += 1
+    note(f"{written:,} texts encoded in {output}")
+
+
+def _encode_vectors(
+    artifacts: Path, vectors: Path, output: Path | None, device: str, min_confidence: float | None
+) -> None:
+    if output is None:
+        raise WrongUsageError("--vectors needs --output codes.npy.")
+    if min_confidence is not None:
+        raise WrongUsageError("--min-confidence shortens IDs of texts; a matrix of codes has one length.")
+    from wotd.cli.matrices import chunks, write_matrix
+    from wotd.data.vectors import open_vectors
+
+    target = check_output(output, (".npy",))
+    model = load_model(artifacts, device)
+    matrix_ND = open_vectors(vectors, argument="--vectors", dimension=model.encoder.input_dim)
+    shape = (len(matrix_ND), len(model.level_sizes))
+    parts = (model.encode_vectors(chunk_BD) for chunk_BD in chunks(matrix_ND))
+    write_matrix(target, shape, "int64", parts, "encoding")
+    note(f"{shape[0]:,} codes of {shape[1]} levels in {output}")
+
+
+@command("wotd decode --artifacts A --codes codes.npy --output reconstruction.npy")
+def decode(
+    artifacts: ArtifactsOption,
+    codes: Annotated[Path, typer.Option("--codes", metavar="FILE", help="N×L codes in an .npy file, or prefixes.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The N×D vectors they stand for, .npy.")],
+    device: DeviceOption = "cpu",
+) -> None:
+    """Turn codes back into vectors.
+
+    The vectors are float32, in the space of those the codes were learned from. Codes with fewer columns than there are levels are prefixes and decode to coarser vectors.
+    """
+    from wotd.cli.matrices import chunks, open_codes, write_matrix
+
+    target = check_output(output, (".npy",))
+    model = load_model(artifacts, device)
+    codes_NL = open_codes(codes, model.level_sizes)
+    shape = (len(codes_NL), model.encoder.input_dim)
+    parts = (model.decode(chunk_BL) for chunk_BL in chunks(codes_NL))
+    write_matrix(target, shape, "float32", parts, "decoding")
+    note(f"{shape[0]:,} vectors of length {shape[1]} in {output}")
+
+
+def _print_rows(rows: Iterator[dict[str, Any]], model: SemanticIDModel, source: TextSource, format_: Format) -> None:
+    if format_ is Format.JSONL:
+        for row in rows:
+            print_line(json_line(row))
+    elif format_ is Format.JSON:
+        from wotd.cli.tables import show
+
+        show(list(rows), format_, lambda: ())
+    else:
+        while some := list(islice(rows, _ROWS_A_TABLE)):
+            _print_table(some, model, source.text_column)
+
+
+def _print_table(rows: Iterable[dict[str, Any]], model: SemanticIDModel, text_column: str) -> None:
+    named = model.artifacts.named
+    levels = list(model.level_names) if named else ["confidence"]
+    table = new_table("ID", *levels, "", "text", ids=("ID",))
+    strange = False
+    for row in rows:
+        sure = [f"{100 * share:.0f}%" for share in row["confidence"]]
+        if named:
+            cells = [f"{name} {share}" for name, share in zip(row["names"], sure, strict=True)]
+            cells += ["–"] * (len(levels) - len(cells))
+        else:
+            cells = [" ".join(sure)]
+        strange |= row["out_of_domain"]
+        add_row(table, row["id"] or "–", *cells, "*" if row["out_of_domain"] else "", shortened(row[text_column]))
+    screen = console()
+    screen.print(table)
+    if strange:
+        screen.print("* out of domain: the code stands for this text worse than for 95% of unseen passages")

@@ -1,0 +1,286 @@
+"""Where texts come from: arguments, stdin, and files of lines, JSONL, CSV or Parquet, read as streams.
+
+A source gives records: fields by name, among them the text, and how to name the place to a person.
+Nothing is skipped in silence: what is no text is an error that names its place, or the caller's to judge.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from wotd.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from wotd.providers.literature.rows import Table
+
+SUFFIXES = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+"""Files of texts that are read."""
+
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+_BATCH_ROWS = 1024
+
+
+class Record(NamedTuple):
+    """Fields of one text, and how to name its place to a person."""
+
+    place: str
+    fields: Mapping[str, Any]
+
+
+class TextSource(ABC):
+    """Texts with their fields, read again from the start at each call."""
+
+    def __init__(self, name: str, text_column: str = "text") -> None:
+        """Name the source to people, and the field that holds the text."""
+        self.name, self.text_column = name, text_column
+
+    @abstractmethod
+    def records(self) -> Iterator[Record]:
+        """The records in order, as a stream."""
+
+    def schema(self) -> pa.Schema:
+        """The fields of all records with their Arrow types, for outputs that need to know them first."""
+        import pyarrow as pa
+
+        return pa.schema([(self.text_column, pa.string())])
+
+    def count(self) -> int | None:
+        """How many records there are, where that costs nothing to know."""
+        return None
+
+    def texts(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Texts, each checked, with the fields they came with.
+
+        Raises:
+            InputError: naming the place of the first text that cannot be used.
+        """
+        for place, fields in self.records():
+            yield checked_text(fields, self.text_column, place), fields
+
+
+class Arguments(TextSource):
+    """Texts given on the command line."""
+
+    def __init__(self, given: Sequence[str]) -> None:
+        """Take the arguments."""
+        super().__init__("arguments")
+        self._given = given
+
+    def records(self) -> Iterator[Record]:
+        """One record an argument."""
+        for position, text in enumerate(self._given, start=1):
+            yield Record(f"argument {position}", {"text": text})
+
+    def count(self) -> int:
+        """How many arguments."""
+        return len(self._given)
+
+
+class Lines(TextSource):
+    """One text a line, from a file or, without a path, from stdin; empty lines are allowed at the end only."""
+
+    def __init__(self, path: Path | None, text_column: str = "text") -> None:
+        """Name the file; None: stdin."""
+        super().__init__(path.name if path else "stdin", text_column)
+        self._path = path
+
+    def records(self) -> Iterator[Record]:
+        """One record a line."""
+        if self._path is None:
+            yield from self._read(sys.stdin.buffer)
+        else:
+            with self._path.open("rb") as stream:
+                yield from self._read(stream)
+
+    def _read(self, stream: BinaryIO) -> Iterator[Record]:
+        blank = None
+        number = 0
+        while line := stream.readline(_MAX_LINE_BYTES + 1):
+            number += 1
+            text = self._decoded(line, number)
+            if not text.strip():
+                blank = blank or number
+                continue
+            if blank:
+                raise InputError(f"{self.name} line {blank} is blank; expected one text a line.")
+            yield Record(f"{self.name} line {number}", {self.text_column: text})
+
+    def _decoded(self, line: bytes, number: int) -> str:
+        if len(line) > _MAX_LINE_BYTES:
+            raise InputError(f"{self.name} line {number} is longer than {_MAX_LINE_BYTES} bytes; expected a text.")
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{self.name} line {number}: byte 0x{line[error.start]:02x} is not UTF-8; expected text in UTF-8."
+            ) from error
+        return text.rstrip("\r\n")
+
+
+class Rows(TextSource):
+    """Lines of a JSONL file or rows of a CSV file."""
+
+    def __init__(self, table: Table, text_column: str) -> None:
+        """Take the open table."""
+        super().__init__(table.name, text_column)
+        self._table = table
+
+    def records(self) -> Iterator[Record]:
+        """One record a row.
+
+        Raises:
+            InputError: if a row cannot be read.
+        """
+        for row in self._table.rows():
+            place = self._table.place(row.number)
+            if row.problem:
+                raise InputError(f"{place} is {row.problem}.")
+            yield Record(place, row.cells)
+
+    def schema(self) -> pa.Schema:
+        """Found by reading the file once."""
+        return schema_of((record.fields for record in self.records()), self.name)
+
+
+class Parquet(TextSource):
+    """Rows of a Parquet file, a batch at a time."""
+
+    def __init__(self, path: Path, text_column: str) -> None:
+        """Name the file."""
+        super().__init__(path.name, text_column)
+        self._path = path
+
+    def records(self) -> Iterator[Record]:
+        """One record a row.
+
+        Raises:
+            InputError: if the file cannot be read.
+        """
+        number = 0
+        with self._open() as file:
+            for batch in _arrow_errors(self.name, file.iter_batches(_BATCH_ROWS)):
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Record(f"{self.name} row {number}", fields)
+
+    def schema(self) -> pa.Schema:
+        """As the file says."""
+        with self._open() as file:
+            return file.schema_arrow.remove_metadata()
+
+    def count(self) -> int:
+        """As the file says."""
+        with self._open() as file:
+            return int(file.metadata.num_rows)
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            return parquet.ParquetFile(self._path)
+        except pa.ArrowException as error:
+            raise InputError(f"{self.name} cannot be read as Parquet: {_first_line(error)}") from error
+
+
+def text_source(given: Sequence[str] | None, path: Path | None, text_column: str = "text") -> TextSource:
+    """Arguments, else the file, else stdin.
+
+    Raises:
+        InputError: if the file is missing or of a format that is not read.
+    """
+    if given and list(given) != ["-"]:
+        return Arguments(given)
+    if path is not None:
+        return file_source(path, text_column)
+    if sys.stdin.isatty():
+        sys.stderr.write("one text a line, then Ctrl-D:\n")
+    return Lines(None)
+
+
+def file_source(path: Path, text_column: str = "text") -> TextSource:
+    """The texts of a file, read as its suffix says.
+
+    Raises:
+        InputError: if it is missing or of a format that is not read.
+    """
+    from wotd.providers.literature.rows import Csv, JsonLines
+
+    file = path.expanduser()
+    if not file.is_file():
+        raise InputError(f"--input is {file}, which is not a file; expected {', '.join(SUFFIXES)}.")
+    match file.suffix.lower():
+        case ".txt":
+            return Lines(file, text_column)
+        case ".jsonl" | ".ndjson":
+            return Rows(JsonLines(file), text_column)
+        case ".csv" | ".tsv":
+            return Rows(Csv(file), text_column)
+        case ".parquet":
+            return Parquet(file, text_column)
+    hint = " (vectors are given with --vectors)" if file.suffix == ".npy" else ""
+    raise InputError(f"--input is {file}, a format that is not read{hint}; expected {', '.join(SUFFIXES)}.")
+
+
+def checked_text(fields: Mapping[str, Any], column: str, place: str) -> str:
+    """The text among the fields.
+
+    Raises:
+        InputError: if there is none, or it is blank, too long or no valid Unicode.
+    """
+    from wotd.inference import check_text
+
+    if column not in fields:
+        found = ", ".join(list(fields)[:8]) or "none"
+        raise InputError(f"{place} has no field '{column}' (its fields: {found}); --text-column names another.")
+    text = fields[column]
+    try:
+        check_text(text)
+    except InputError as error:
+        raise InputError(f"{place}: the {str(error).replace('text 0', 'text', 1)}") from error
+    return str(text)
+
+
+def schema_of(rows: Iterable[Mapping[str, Any]], name: str) -> pa.Schema:
+    """The Arrow schema of rows that need not all have the same fields.
+
+    Raises:
+        InputError: if a field holds values of types that no one column can hold.
+    """
+    import pyarrow as pa
+
+    known = pa.schema([])
+    stream = iter(rows)
+    while batch := list(islice(stream, _BATCH_ROWS)):
+        names = list(dict.fromkeys(key for row in batch for key in row))
+        for field in names:
+            try:
+                column = pa.array([row.get(field) for row in batch])
+                known = pa.unify_schemas([known, pa.schema([(field, column.type)])], promote_options="permissive")
+            except (pa.ArrowException, OverflowError) as error:
+                raise InputError(
+                    f"{name}: the field '{field}' holds values of several types, which one column cannot; "
+                    f"write .jsonl instead."
+                ) from error
+    named = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in known]
+    return pa.schema(named)
+
+
+def _arrow_errors(name: str, items: Iterable[Any]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    try:
+        yield from items
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{name} cannot be read as Parquet: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."

@@ -1,0 +1,164 @@
+"""``wotd inspect``: what an artifact folder is, without running anything of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wotd.cli.app import command
+from wotd.cli.options import ArtifactsOption, FormatOption
+from wotd.cli.tables import add_row, new_table, number, show, size
+from wotd.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wotd.artifacts import Artifacts
+
+_KEY_METRICS = ("nmse", "cosine", "collisions/rate", "collisions/floor", "collisions/random")
+
+
+@command("wotd inspect --artifacts A", "wotd inspect --artifacts A --format json", name="inspect")
+def inspect_artifacts(artifacts: ArtifactsOption, format_: FormatOption = None) -> None:
+    """Say what an artifact folder is.
+
+    Levels, embedding model and taxonomy, works and passages, key metrics, origin, files and their sizes.
+    """
+    from wotd.artifacts import Artifacts
+
+    facts = summary(Artifacts.open(artifacts))
+    show(facts, format_, lambda: _drawn(facts))
+
+
+def summary(artifacts: Artifacts) -> dict[str, Any]:
+    """What the folder says of itself, as plain data."""
+    config = artifacts.config
+    taxonomy = artifacts.taxonomy
+    sizes = list(config["encoder"]["level_sizes"])
+    names = taxonomy.level_names if taxonomy and artifacts.named else [f"level_{n}" for n in range(len(sizes))]
+    results = training_results(artifacts.folder)
+    return {
+        "artifacts": str(artifacts.folder),
+        "levels": [{"name": name, "size": count} for name, count in zip(names, sizes, strict=False)],
+        "bits": round(sum(math.log2(count) for count in sizes), 2),
+        "quantizer": config["encoder"].get("quantizer"),
+        "dimension": config["encoder"].get("input_dim"),
+        "embedding": _embedding(artifacts),
+        "taxonomy": {"name": taxonomy.name, "version": taxonomy.version} if taxonomy else None,
+        **_contents(artifacts),
+        "metrics": results.get("metrics", {}),
+        "seconds": results.get("seconds", {}),
+        "seed": config.get("seed"),
+        "libraries": config.get("libraries", {}),
+        "git_revision": config.get("git_revision"),
+        "schema": config["schema"],
+        "files": {name: (artifacts.folder / name).stat().st_size for name in ("config.json", *config["files"])},
+    }
+
+
+def training_results(folder: Path) -> dict[str, Any]:
+    """The content of ``training_results.json``; empty where there is none (a checkpoint was exported).
+
+    Raises:
+        ArtifactError: if it is damaged.
+    """
+    from wotd.artifacts import RESULTS
+
+    path = folder / RESULTS
+    if not path.is_file():
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is not readable JSON: {error}.") from error
+    if not isinstance(results, dict) or not isinstance(results.get("metrics"), dict):
+        raise ArtifactError(f"{path} holds no metrics; it was not written by a training run.")
+    return results
+
+
+def _embedding(artifacts: Artifacts) -> dict[str, Any] | None:
+    fingerprint = artifacts.fingerprint
+    if fingerprint is None:
+        return None
+    return {"model": fingerprint.model, "revision": fingerprint.revision, "fingerprint": fingerprint.digest}
+
+
+def _contents(artifacts: Artifacts) -> dict[str, Any]:
+    from pyarrow import parquet
+
+    from wotd.artifacts import CODES
+
+    table = parquet.ParquetFile(artifacts.folder / CODES)
+    return {
+        "works": len(artifacts.semantic_ids()["corpora"]),
+        "passages": table.metadata.num_rows,
+        "texts_kept": "text" in table.schema_arrow.names,
+    }
+
+
+def _drawn(facts: dict[str, Any]) -> Iterator[RenderableType]:
+    table = new_table("", "", ids=())
+    table.show_header = False
+    for name, value in _lines(facts):
+        add_row(table, name, value)
+    yield table
+    yield from _drawn_metrics(facts["metrics"])
+    files = new_table("file", "size", numbers=("size",), ids=())
+    for name, count in facts["files"].items():
+        add_row(files, name, size(count))
+    yield ""
+    yield files
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    sizes = " · ".join(f"{level['name']} {level['size']}" for level in facts["levels"])
+    embedding, taxonomy = facts["embedding"], facts["taxonomy"]
+    yield "artifacts", facts["artifacts"]
+    yield "levels", f"{sizes} ({facts['bits']:.1f} bits, {facts['quantizer']})"
+    if embedding:
+        yield "embedding", f"{embedding['model']}, {facts['dimension']} dimensions"
+        yield "  revision", embedding["revision"] or "–"
+        yield "  fingerprint", embedding["fingerprint"]
+    else:
+        yield "embedding", f"none: trained on vectors of length {facts['dimension']}"
+    yield "taxonomy", f"{taxonomy['name']}, version {taxonomy['version']}" if taxonomy else "none"
+    kept = "kept" if facts["texts_kept"] else "not kept"
+    yield "contents", f"{facts['works']:,} works, {facts['passages']:,} passages, texts {kept}"
+    yield "seed", str(facts["seed"])
+    if "total" in facts["seconds"]:
+        yield "trained in", f"{facts['seconds']['total']:.1f} s"
+    yield "git revision", facts["git_revision"] or "–"
+    yield "libraries", ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()) or "–"
+
+
+def _drawn_metrics(metrics: dict[str, float]) -> Iterator[RenderableType]:
+    wanted = [*_KEY_METRICS, *dict.fromkeys(_agreement(name) for name in metrics if "/agreement/" in name)]
+    kept = {name: value for name, value in metrics.items() if name.partition("/")[2] in wanted}
+    if kept:
+        yield ""
+        yield metrics_table(kept)
+
+
+def metrics_table(metrics: dict[str, float]) -> RenderableType:
+    """Metrics as a table: one row a name, one column for each of train, val, test that they are of."""
+    sides = [side for side in ("train", "val", "test") if any(name.startswith(f"{side}/") for name in metrics)]
+    rows: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        side, _, rest = name.partition("/")
+        if side in sides:
+            rows.setdefault(rest, {})[side] = value
+        else:
+            rows.setdefault(name, {})[""] = value
+    columns = [*sides, *([""] if any("" in values for values in rows.values()) else [])]
+    table = new_table("metric", *(side or "value" for side in columns), numbers=[*sides, "value"], ids=())
+    for name, values in rows.items():
+        add_row(table, name, *(number(values.get(side)) for side in columns))
+    return table
+
+
+def _agreement(name: str) -> str:
+    level = name.split("/agreement/", 1)[1].split("/")[0]
+    return f"agreement/{level}/accuracy"

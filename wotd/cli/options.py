@@ -1,0 +1,86 @@
+"""Options that several commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wotd.cli.app import WrongUsageError
+from wotd.cli.tables import Format
+
+if TYPE_CHECKING:
+    from wotd.inference import SemanticIDModel
+
+ArtifactsOption = Annotated[
+    Path, typer.Option("--artifacts", metavar="DIR", help="Artifact folder that a training run wrote.")
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        help="How to print: a table for people, jsonl with one object a line, json indented. "
+        "By default a table on a terminal, jsonl in a pipe.",
+        show_default=False,
+    ),
+]
+TextColumnOption = Annotated[
+    str, typer.Option("--text-column", metavar="NAME", help="Field or column that holds the text.")
+]
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="P",
+        min=0.0,
+        max=1.0,
+        help="Shorten each ID to the prefix whose levels are all at least this sure, 0 to 1.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="Torch device of the encoder; the embedding model takes a GPU by itself."
+    ),
+]
+EmbeddingModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--embedding-model",
+        metavar="DIR",
+        help="Folder with the embedding model of the artifacts, where it is not found by itself.",
+    ),
+]
+ProviderOption = Annotated[
+    str | None,
+    typer.Option("--provider", metavar="NAME", help="Read works: synthetic, standard_ebooks, gutenberg, files, mixed."),
+]
+RootOption = Annotated[
+    str | None, typer.Option("--root", metavar="DIR", help="What the provider reads; the same as provider.root=DIR.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other setting as wotd-train takes it, e.g. provider.columns.text=body; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def load_model(artifacts: Path, device: str = "cpu", embedding_model: str | None = None) -> SemanticIDModel:
+    """The model of an artifact folder, on a device that is there.
+
+    Raises:
+        ArtifactError: what is wrong with the folder.
+        WrongUsageError: if torch knows no such device.
+    """
+    from wotd.inference import SemanticIDModel
+
+    try:
+        return SemanticIDModel.load(artifacts, device=device, embedding_model=embedding_model)
+    except (RuntimeError, AssertionError) as error:  # torch's words for a device it does not know or have
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise WrongUsageError(f"--device is {device}, which cannot be used: {reason}.") from error

@@ -1,0 +1,217 @@
+"""``wotd plan``: what codes of given sizes can tell apart, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wotd.cli.app import WrongUsageError, command
+from wotd.cli.options import FormatOption, ProviderOption, RootOption, SetOption
+from wotd.cli.tables import add_row, new_table, number, show
+from wotd.cli.works import read_works, refuse_settings_without_provider
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from wotd.taxonomy import Overflow, Taxonomy
+
+_FEW_COLLISIONS = 0.01
+_MANY_COLLISIONS = 0.1
+_LITTLE_BITS = 0.5
+
+
+@command(
+    "wotd plan --items 100000 --level-sizes 8,8,8,5",
+    "wotd plan --provider standard_ebooks --root BOOKS",
+    "wotd plan --artifacts A --items 1000000",
+)
+def plan(
+    items: Annotated[
+        int | None, typer.Option("--items", min=1, metavar="N", help="How many passages will get an ID.")
+    ] = None,
+    level_sizes: Annotated[
+        str | None, typer.Option("--level-sizes", metavar="K,K,…", help="Codes of each level, such as 8,8,8,5.")
+    ] = None,
+    artifacts: Annotated[
+        Path | None, typer.Option("--artifacts", metavar="DIR", help="Take sizes, passages and works of artifacts.")
+    ] = None,
+    provider: ProviderOption = None,
+    root: RootOption = None,
+    settings: SetOption = None,
+    format_: FormatOption = None,
+) -> None:
+    """Plan the capacity of IDs before training.
+
+    Says bits, collision rates, which levels can carry information, and what to change. The floor is the share of items that must share a code whatever the method; expected is what codes
+    drawn by chance would give. With --artifacts or --provider, cells of the taxonomy that hold more works
+    than the last level has codes are listed too.
+    """
+    refuse_settings_without_provider(provider, root, settings)
+    if artifacts is not None and provider is not None:
+        raise WrongUsageError("--artifacts and --provider exclude each other.")
+    given = None if level_sizes is None else _sizes(level_sizes)
+    counted, sizes, cells = items, given, None
+    if artifacts is not None:
+        counted, sizes, cells = _of_artifacts(artifacts)
+    elif provider is not None:
+        counted, sizes, cells = _of_provider(provider, root, settings or [])
+    sizes, counted = given or sizes, items or counted
+    if sizes is None or not counted:
+        raise WrongUsageError("--items and --level-sizes are needed, or --artifacts or --provider, which tell them.")
+    facts = planned(counted, sizes)
+    if cells is not None:
+        facts["full_cells"] = cells
+        facts["advice"] += _about_cells(cells)
+    show(facts, format_, lambda: _drawn(facts))
+
+
+def planned(items: int, level_sizes: Sequence[int]) -> dict[str, Any]:
+    """What codes of these sizes can tell apart among so many items."""
+    from wotd.metrics.collisions import expected_collisions
+
+    floor, expected = expected_collisions(items, level_sizes)
+    levels = list(_levels(items, level_sizes))
+    return {
+        "items": items,
+        "level_sizes": list(level_sizes),
+        "codes": math.prod(level_sizes),
+        "bits": round(sum(math.log2(size) for size in level_sizes), 2),
+        "bits_of_items": round(math.log2(items), 2),
+        "collisions": {"floor": floor, "expected": expected},
+        "levels": levels,
+        "advice": list(_advice(items, level_sizes, floor, expected, levels)),
+    }
+
+
+def _levels(items: int, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Per level, what a prefix that ends there can tell apart."""
+    from wotd.metrics.collisions import expected_collisions
+
+    before = 0.0
+    for level, size in enumerate(sizes):
+        prefix = sizes[: level + 1]
+        carried = max(0.0, min(math.log2(items), before + math.log2(size)) - before)
+        before += math.log2(size)
+        yield {
+            "level": level,
+            "size": size,
+            "prefixes": math.prod(prefix),
+            "items_per_prefix": items / math.prod(prefix),
+            "bits": round(math.log2(size), 2),
+            "bits_it_can_carry": round(carried, 2),
+            "expected_collisions": expected_collisions(items, prefix)[1],
+        }
+
+
+def _advice(
+    items: int, sizes: Sequence[int], floor: float, expected: float, levels: Sequence[dict[str, Any]]
+) -> Iterator[str]:
+    idle = [str(level["level"]) for level in levels if level["bits_it_can_carry"] < _LITTLE_BITS < level["bits"]]
+    if idle:
+        yield (
+            f"Level {', '.join(idle)} can carry almost nothing: the levels before tell {items:,} items apart already; "
+            f"leave it out or make the levels smaller."
+        )
+    single = [str(level["level"]) for level in levels if level["size"] == 1]
+    if single:
+        yield f"Level {', '.join(single)} has one code and says nothing."
+    if max(sizes) > items:
+        yield f"A level of {max(sizes):,} codes needs at least as many items to train on; there are {items:,}."
+    if expected <= _MANY_COLLISIONS:
+        return
+    wanted = math.ceil(items / (2 * _FEW_COLLISIONS))
+    others = math.prod(sizes[:-1])
+    unavoidable = f"at least {100 * floor:.0f}% of the items must share a code, " if floor else ""
+    yield (
+        f"IDs do not name single items: {unavoidable}{100 * expected:.0f}% would by chance. For less than "
+        f"{100 * _FEW_COLLISIONS:.0f}%, {wanted:,} codes are needed ({math.log2(wanted):.1f} bits): a last level of "
+        f"{math.ceil(wanted / others):,}, or one more level of {math.ceil(wanted / math.prod(sizes)):,}."
+    )
+
+
+def _of_artifacts(folder: Path) -> tuple[int, list[int], list[dict[str, Any]] | None]:
+    from pyarrow import parquet
+
+    from wotd.artifacts import CODES, Artifacts
+    from wotd.taxonomy import Label, Origin
+
+    artifacts = Artifacts.open(folder)
+    taxonomy, cells = artifacts.taxonomy, None
+    if taxonomy is not None:
+        codes = [tuple(entry["label"]) for entry in artifacts.semantic_ids()["corpora"].values()]
+        labels = [Label(label, (Origin.UNKNOWN,) * len(label)) for label in codes]
+        cells = _cells(taxonomy, taxonomy.overflows(labels))
+    passages = parquet.ParquetFile(artifacts.folder / CODES).metadata.num_rows
+    return passages, list(artifacts.config["encoder"]["level_sizes"]), cells
+
+
+def _of_provider(
+    provider: str, root: str | None, settings: Sequence[str]
+) -> tuple[int, list[int], list[dict[str, Any]]]:
+    corpora, taxonomy = read_works(provider, root, settings)
+    return len(corpora.texts), list(taxonomy.sizes), _cells(taxonomy, corpora.overflows)
+
+
+def _cells(taxonomy: Taxonomy, overflows: Sequence[Overflow]) -> list[dict[str, Any]]:
+    level = taxonomy.levels[-1].name
+    return [
+        {"cell": taxonomy.describe(full.cell), "works": full.works, "level": level, "size": full.size}
+        for full in overflows
+    ]
+
+
+def _about_cells(cells: Sequence[dict[str, Any]]) -> list[str]:
+    if not cells:
+        return []
+    fullest = cells[0]
+    return [
+        f"{len(cells)} cells hold more works than the level '{fullest['level']}' has codes ({fullest['size']}); raise "
+        f"its size in the taxonomy to {fullest['works']} to give each work of a cell its own."
+    ]
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.strip("[] ").split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or min(sizes) < 1 or len(sizes) > 64:
+        raise WrongUsageError(f"--level-sizes is {text[:80]!r}; expected whole numbers from 1, such as 8,8,8,5.")
+    return sizes
+
+
+def _drawn(facts: dict[str, Any]) -> Iterator[RenderableType]:
+    shares = facts["collisions"]
+    yield (
+        f"{facts['items']:,} items ({facts['bits_of_items']:.1f} bits), {facts['codes']:,} codes "
+        f"({facts['bits']:.1f} bits)"
+    )
+    yield f"collision rate: floor {number(shares['floor'])}, expected {number(shares['expected'])}"
+    yield ""
+    headings = ("level", "size", "prefixes", "items a prefix", "bits", "can carry", "expected collisions")
+    table = new_table(*headings, numbers=headings, ids=())
+    for level in facts["levels"]:
+        add_row(
+            table,
+            level["level"],
+            f"{level['size']:,}",
+            f"{level['prefixes']:,}",
+            f"{level['items_per_prefix']:,.2f}",
+            f"{level['bits']:.1f}",
+            f"{level['bits_it_can_carry']:.1f}",
+            number(level["expected_collisions"]),
+        )
+    yield table
+    if facts.get("full_cells"):
+        cells = new_table("full cell", "works", "codes", numbers=("works", "codes"), ids=())
+        for cell in facts["full_cells"]:
+            add_row(cells, ", ".join(cell["cell"]), cell["works"], cell["size"])
+        yield ""
+        yield cells
+    for sentence in facts["advice"]:
+        yield ""
+        yield sentence
