@@ -226,8 +226,16 @@ def _sha256(path: Path) -> str:
 def _sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # some writers make files private; artifacts are for others
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+def _share(folder: Path) -> None:
+    """Let others read it: mkdtemp and safetensors keep what they make private, artifacts are for others."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
@@ -238,7 +246,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     if target.exists():
         retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
         target.rename(retired / target.name)
-    temporary.chmod(0o755)  # mkdtemp makes it private; artifacts are for others
+    _share(temporary)
     temporary.rename(target)
     if retired is not None:
         shutil.rmtree(retired, ignore_errors=True)

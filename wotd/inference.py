@@ -414,7 +414,8 @@ def check_text(text: Any, position: int = 0) -> None:
 
 def _chunks(vectors_ND: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
     for first in range(0, len(vectors_ND), _CHUNK_ROWS):
-        yield np.ascontiguousarray(vectors_ND[first : first + _CHUNK_ROWS], dtype=np.float32)
+        # A copy: torch warns of memory it may not write to, such as a read-only map.
+        yield np.array(vectors_ND[first : first + _CHUNK_ROWS], dtype=np.float32, order="C")
 
 
 def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:

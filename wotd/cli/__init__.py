@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _failed(f"{error.filename or 'reading or writing'}: {error.strerror or error}.", 1)
+        return _failed(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}.", 1)
     if status == _INTERRUPTED:
         return _failed("interrupted.", _INTERRUPTED)
     return status if isinstance(status, int) else 0

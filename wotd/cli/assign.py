@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wotd.cli.app import WrongUsageError, command
-from wotd.cli.encoding import encoded_rows, row_schema
+from wotd.cli.encoding import encoded_rows, kept_fields, row_schema
 from wotd.cli.inputs import SUFFIXES, TextSource, checked_text, file_source
 from wotd.cli.options import (
     ArtifactsOption,
@@ -66,8 +66,9 @@ def assign(
 ) -> None:
     """Give semantic IDs to whole folders of texts.
 
-    Each file gets a Parquet file with its columns and those of the code. Files that are finished are passed over, so an interrupted run goes on when it is started again. A row
-    without a text keeps its place and gets no code; how many there were is said.
+    Each file gets a Parquet file with its columns and those of the code. Files that are finished are passed
+    over, so an interrupted run goes on when it is started again. A row without a text keeps its place and gets
+    no code; how many there were is said.
     """
     rank, world = _shard(shard)
     pairs = _pairs(input_.expanduser(), output.expanduser())[rank::world]
@@ -116,14 +117,14 @@ class _Assignment:
 
     def _rows(self, source: TextSource, gaps: list[int]) -> Iterator[dict[str, Any]]:
         """The rows in order; those without a text wait for the codes of the texts before them."""
-        empty: dict[int, Mapping[str, Any]] = {}
+        empty: dict[int, dict[str, Any]] = {}
         place = 0
 
         def texts() -> Iterator[tuple[str, Mapping[str, Any]]]:
             for number, (where, fields) in enumerate(source.records(), start=1):
                 if self.text_column in fields and _is_blank(fields[self.text_column]):
                     gaps.append(number)
-                    empty[number] = fields
+                    empty[number] = kept_fields(fields)
                 else:
                     yield checked_text(fields, self.text_column, where), fields
 

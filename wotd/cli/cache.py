@@ -15,13 +15,19 @@ from wotd.cli.tables import add_row, new_table, print_line, show, size
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-cache_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+cache_app = typer.Typer(rich_markup_mode=None)
 app.add_typer(cache_app, name="cache", help="List or verify the embeddings kept on this machine.")
 
 DirOption = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", help="The cache; by default WOTD_CACHE, else the user's cache folder."),
 ]
+
+
+@cache_app.callback(invoke_without_command=True)
+def _cache(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @command("wotd cache list", "wotd cache list --format jsonl", group=cache_app, name="list")
@@ -68,7 +74,8 @@ def list_cache(folder: DirOption = None, format_: FormatOption = None) -> None:
 def verify(folder: DirOption = None) -> None:
     """Compare every file of the cache with its checksum.
 
-    Damaged files are moved aside and named, and the exit status is 1. Their texts are embedded again when they are next asked for.
+    Damaged files are moved aside and named, and the exit status is 1. Their texts are embedded again when they
+    are next asked for.
     """
     from wotd.embeddings.cache import EmbeddingCache
 

@@ -42,8 +42,9 @@ def compare(
 ) -> None:
     """Compare training runs, best first.
 
-    Each run shows the settings in which it differs from others. Distortion (nMSE) compares runs on the same vectors; across embedding models look at agreement and
-    collisions. JSON and --output carry every metric, the table the key ones.
+    Each run shows the settings in which it differs from others. Distortion (nMSE) compares runs on the same
+    vectors; across embedding models look at agreement and collisions. JSON and --output carry every metric, the
+    table the key ones.
     """
     if output is not None and format_ is not None:
         raise WrongUsageError("--format is for printing; what --output holds is decided by its suffix.")
@@ -150,12 +151,13 @@ def _drawn(runs: Sequence[dict[str, Any]], by: str) -> Iterator[RenderableType]:
     metrics = {by: by, **metrics} if by not in metrics else metrics
     metrics = {name: title for name, title in metrics.items() if any(name in run for run in runs)}
     metrics["seconds/total"] = "seconds"
-    table = new_table("run", "embedding", "levels", *metrics.values(), numbers=list(metrics.values()), ids=())
+    settings = ["settings"] if any(run["overrides"] for run in runs) else []
+    columns = ["run", "embedding", "levels", *metrics.values(), *settings]
+    table = new_table(*columns, numbers=list(metrics.values()), ids=())
     for run in runs:
-        cells = [number(run.get(name), 0 if name.startswith("seconds") else 3) for name in metrics]
-        differing = " ".join(run["overrides"])
-        name = f"{run['run']}\n{differing}" if differing else run["run"]
-        add_row(table, name, run["embedding"].rpartition("/")[2], "·".join(map(str, run["level_sizes"])), *cells)
+        cells = [number(run.get(name), 1 if name.startswith("seconds") else 3) for name in metrics]
+        cells += [" ".join(run["overrides"])] if settings else []
+        add_row(table, run["run"], run["embedding"].rpartition("/")[2], "·".join(map(str, run["level_sizes"])), *cells)
     yield table
 
 

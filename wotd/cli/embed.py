@@ -58,7 +58,8 @@ def embed(
 ) -> None:
     """Turn texts into vectors, through the cache.
 
-    What the cache knows is not computed again, so an interrupted run goes on where it was. The texts are read twice: first all of them are checked, so that nothing fails after hours.
+    What the cache knows is not computed again, so an interrupted run goes on where it was. The texts are read
+    twice: first all of them are checked, so that nothing fails after hours.
     """
     if (model is None) == (artifacts is None):
         raise WrongUsageError("give either --model or --artifacts.")

@@ -22,10 +22,23 @@ from wotd.cli.options import (
     load_model,
 )
 from wotd.cli.outputs import check_output, rows_to
-from wotd.cli.tables import Format, add_row, chosen_format, console, json_line, new_table, note, print_line, shortened
+from wotd.cli.tables import (
+    Format,
+    add_row,
+    chosen_format,
+    json_line,
+    new_table,
+    note,
+    print_line,
+    print_parts,
+    shortened,
+    show,
+)
 from wotd.progress import track
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from wotd.inference import SemanticIDModel
 
 _ROWS_A_TABLE = 1000
@@ -116,7 +129,8 @@ def decode(
 ) -> None:
     """Turn codes back into vectors.
 
-    The vectors are float32, in the space of those the codes were learned from. Codes with fewer columns than there are levels are prefixes and decode to coarser vectors.
+    The vectors are float32, in the space of those the codes were learned from. Codes with fewer columns than
+    there are levels are prefixes and decode to coarser vectors.
     """
     from wotd.cli.matrices import chunks, open_codes, write_matrix
 
@@ -134,8 +148,6 @@ def _print_rows(rows: Iterator[dict[str, Any]], model: SemanticIDModel, source: 
         for row in rows:
             print_line(json_line(row))
     elif format_ is Format.JSON:
-        from wotd.cli.tables import show
-
         show(list(rows), format_, lambda: ())
     else:
         while some := list(islice(rows, _ROWS_A_TABLE)):
@@ -156,7 +168,7 @@ def _print_table(rows: Iterable[dict[str, Any]], model: SemanticIDModel, text_co
             cells = [" ".join(sure)]
         strange |= row["out_of_domain"]
         add_row(table, row["id"] or "–", *cells, "*" if row["out_of_domain"] else "", shortened(row[text_column]))
-    screen = console()
-    screen.print(table)
+    parts: list[RenderableType] = [table]
     if strange:
-        screen.print("* out of domain: the code stands for this text worse than for 95% of unseen passages")
+        parts += ["", "* out of domain: the code stands for this text worse than for 95% of unseen passages"]
+    print_parts(parts)

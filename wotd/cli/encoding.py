@@ -11,7 +11,7 @@ from wotd.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wotd.inference import EncodedText, SemanticIDModel
+    from wotd.inference import SemanticIDModel
 
 _OURS = ("code", "id", "names", "confidence", "out_of_domain", "error")
 """Fields of an encoded text, in order."""
@@ -21,14 +21,6 @@ def encoded_rows(
     model: SemanticIDModel, texts: Iterable[tuple[str, Mapping[str, Any]]], min_confidence: float | None = None
 ) -> Iterator[dict[str, Any]]:
     """For each text the fields it came with and those of its code, as a stream."""
-    for fields, encoded in encoded_pairs(model, texts, min_confidence):
-        yield {kept_name(name, fields): value for name, value in fields.items()} | encoded.to_mapping()
-
-
-def encoded_pairs(
-    model: SemanticIDModel, texts: Iterable[tuple[str, Mapping[str, Any]]], min_confidence: float | None = None
-) -> Iterator[tuple[Mapping[str, Any], EncodedText]]:
-    """For each text the fields it came with, and what the model says of it."""
     waiting: deque[Mapping[str, Any]] = deque()
 
     def bare() -> Iterator[str]:
@@ -37,7 +29,12 @@ def encoded_pairs(
             yield text
 
     for encoded in model.encode_stream(bare(), min_confidence=min_confidence):
-        yield waiting.popleft(), encoded
+        yield kept_fields(waiting.popleft()) | encoded.to_mapping()
+
+
+def kept_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an input under the names with which they go on."""
+    return {kept_name(name, fields): value for name, value in fields.items()}
 
 
 def kept_name(name: str, fields: Iterable[str]) -> str:

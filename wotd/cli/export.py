@@ -19,7 +19,8 @@ def export(
 ) -> None:
     """Make artifacts of a training checkpoint.
 
-    For runs that were stopped, or to use another epoch than the best. The artifacts encode and decode as those of the run would, but name no works and hold no passages.
+    For runs that were stopped, or to use another epoch than the best. The artifacts encode and decode as those
+    of the run would, but name no works and hold no passages.
     """
     folder = output.expanduser()
     if folder.exists() and not (folder / "config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _KEY_METRICS = ("nmse", "cosine", "collisions/rate", "collisions/floor", "collisions/random")
 
+_COUNTS = ("passages", "dead", "codes", "trained_on")
+"""Metrics that are whole numbers."""
+
 
 @command("wotd inspect --artifacts A", "wotd inspect --artifacts A --format json", name="inspect")
 def inspect_artifacts(artifacts: ArtifactsOption, format_: FormatOption = None) -> None:
@@ -135,8 +138,12 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _drawn_metrics(metrics: dict[str, float]) -> Iterator[RenderableType]:
-    wanted = [*_KEY_METRICS, *dict.fromkeys(_agreement(name) for name in metrics if "/agreement/" in name)]
-    kept = {name: value for name, value in metrics.items() if name.partition("/")[2] in wanted}
+    kept = {
+        name: value
+        for name, value in metrics.items()
+        if (short := name.partition("/")[2]) in _KEY_METRICS
+        or (short.startswith("agreement/") and short.endswith(("/accuracy", "/majority")))
+    }
     if kept:
         yield ""
         yield metrics_table(kept)
@@ -155,10 +162,6 @@ def metrics_table(metrics: dict[str, float]) -> RenderableType:
     columns = [*sides, *([""] if any("" in values for values in rows.values()) else [])]
     table = new_table("metric", *(side or "value" for side in columns), numbers=[*sides, "value"], ids=())
     for name, values in rows.items():
-        add_row(table, name, *(number(values.get(side)) for side in columns))
+        digits = 0 if name.rpartition("/")[2] in _COUNTS else 3
+        add_row(table, name, *(number(values.get(side), digits) for side in columns))
     return table
-
-
-def _agreement(name: str) -> str:
-    level = name.split("/agreement/", 1)[1].split("/")[0]
-    return f"agreement/{level}/accuracy"

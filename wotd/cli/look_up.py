@@ -96,7 +96,7 @@ def browse(
 
 
 def _counted(passages: int, works: Sequence[Any]) -> str:
-    return f"{passages:,} passages bear it; it is the ID of {len(works):,} works"
+    return f"passages: {passages:,}, works: {len(works):,}"
 
 
 def _works(works: Sequence[dict[str, Any]], limit: int) -> Iterator[RenderableType]:

@@ -46,9 +46,10 @@ def plan(
 ) -> None:
     """Plan the capacity of IDs before training.
 
-    Says bits, collision rates, which levels can carry information, and what to change. The floor is the share of items that must share a code whatever the method; expected is what codes
-    drawn by chance would give. With --artifacts or --provider, cells of the taxonomy that hold more works
-    than the last level has codes are listed too.
+    Says bits, collision rates, which levels can carry information, and what to change. The floor is the share
+    of items that must share a code whatever the method; expected is what codes drawn by chance would give. With
+    --artifacts or --provider, cells of the taxonomy that hold more works than the last level has codes are
+    listed too.
     """
     refuse_settings_without_provider(provider, root, settings)
     if artifacts is not None and provider is not None:
@@ -113,8 +114,8 @@ def _advice(
     idle = [str(level["level"]) for level in levels if level["bits_it_can_carry"] < _LITTLE_BITS < level["bits"]]
     if idle:
         yield (
-            f"Level {', '.join(idle)} can carry almost nothing: the levels before tell {items:,} items apart already; "
-            f"leave it out or make the levels smaller."
+            f"Level {', '.join(idle)} can hardly tell more items apart, for the levels before have prefixes enough for "
+            f"{items:,}; keep it only for a finer reconstruction, or make the levels smaller."
         )
     single = [str(level["level"]) for level in levels if level["size"] == 1]
     if single:

@@ -8,27 +8,23 @@ import typer
 
 from wotd.cli.app import command
 from wotd.cli.options import ArtifactsOption
-from wotd.errors import ConfigurationError
-
-_EXTRA = ("fastapi", "starlette", "uvicorn")
 
 
-@command("wotd serve --artifacts A --port 8000")
+@command("wotd serve --artifacts A --port 8080")
 def serve(
     artifacts: ArtifactsOption,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")] = 8080,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
+    max_body_bytes: Annotated[
+        int, typer.Option("--max-body-bytes", min=1, metavar="N", help="A larger request is answered 413.")
+    ] = 16 * 1024 * 1024,
 ) -> None:
     """Serve artifacts over HTTP.
 
     Answers POST /encode {"texts": ["…"]}, /neighbors and /browse, and shows a page for people at /.
     """
-    try:
-        from wotd.serving import serve as serve_artifacts
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in _EXTRA:
-            raise
-        raise ConfigurationError(f"serving needs {error.name}: pip install 'wotd[serve]'.") from error
-    serve_artifacts(artifacts, host=host, port=port)
+    from wotd.serving import serve as serve_artifacts
+
+    serve_artifacts(artifacts, host=host, port=port, max_body_bytes=max_body_bytes)

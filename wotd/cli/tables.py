@@ -48,14 +48,25 @@ def show(
     """
     match chosen_format(wanted):
         case Format.TABLE:
-            screen = console()
-            for part in draw():
-                screen.print(part, soft_wrap=isinstance(part, str))
+            print_parts(draw())
         case Format.JSONL:
             for entry in [data] if isinstance(data, Mapping) else data:
                 print_line(json_line(entry))
         case Format.JSON:
             print_line(json.dumps(_json_ready(data), ensure_ascii=False, indent=2))
+
+
+def print_parts(parts: Iterable[RenderableType]) -> None:
+    """Tables and sentences on stdout; in a pipe without the blanks that fill up the last column."""
+    screen = console()
+    for part in parts:
+        if screen.is_terminal:
+            screen.print(part, soft_wrap=isinstance(part, str))
+            continue
+        with screen.capture() as captured:
+            screen.print(part, soft_wrap=isinstance(part, str))
+        for line in captured.get().splitlines():
+            print_line(line.rstrip())
 
 
 def print_line(line: str) -> None:
@@ -126,11 +137,7 @@ def shortened(text: str, characters: int = _TEXT_CHARACTERS) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """A measured number for people; a dash where nothing was measured."""
-    if value is None or value != value:
-        return "–"
-    if float(value).is_integer() and abs(value) >= 2:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:,.{digits}f}"
 
 
 def size(count: int) -> str:
