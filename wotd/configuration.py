@@ -98,10 +98,12 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if not near:  # a right last part under a wrong parent
-        near = [key for key in known if key.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:1]
-    return f"; the nearest is '{near[0]}'" if near else ""
+    near = difflib.get_close_matches(word, known, n=5, cutoff=0.6)
+    # A right last part under a wrong parent; with a value before one that is a whole branch.
+    same = [key for key in near or known if key.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
+    values = [key for key in same if not any(other.startswith(f"{key}.") for other in known)]
+    best = (values or near or same)[:1]
+    return f"; the nearest is '{best[0]}'" if best else ""
 
 
 def options(group: str) -> list[str]:
@@ -241,5 +243,6 @@ def _quoted(value: Any) -> str:
     text = str(value)
     if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false", "nan", "inf"):
         return text
-    escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
+    # Backslashes count as such anywhere but before a quote, the closing one included.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
     return f"'{escaped}'"
