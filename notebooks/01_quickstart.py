@@ -1,0 +1,92 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Semantic IDs in ten minutes
+#
+# Train on the built-in synthetic literature, look at what came out, and ask it about texts of your
+# own. The recipe here is `lsa`, which needs no embedding model; `+experiment=minilm` is the same
+# with a better one.
+
+# %%
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from wotd import SemanticIDModel, train_wotd_pipeline
+
+run = Path(tempfile.mkdtemp(prefix="wotd-quickstart-"))
+results = train_wotd_pipeline(["+experiment=lsa", "trainer.max_epochs=10", "~callbacks.progress"], run)
+results.counts
+
+# %% [markdown]
+# ## What the levels learned
+#
+# Each level but the last is named: its code is to be the style, the complexity and the era of the
+# text. How often it is, for authors that were not in training, beside always saying the commonest:
+
+# %%
+names = ["style", "complexity", "era"]
+agreement = [results.metrics[f"test/agreement/{name}/accuracy"] for name in names]
+majority = [results.metrics[f"test/agreement/{name}/majority"] for name in names]
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+positions = np.arange(len(names))
+left.bar(positions - 0.2, agreement, width=0.4, label="code equals label")
+left.bar(positions + 0.2, majority, width=0.4, label="commonest label")
+left.set_xticks(positions, names)
+left.set_title("agreement, unseen authors")
+left.legend()
+
+depths = range(1, 5)
+right.plot([0, *depths], [1.0, *(results.metrics[f"test/nmse/depth_{depth}"] for depth in depths)], marker="o")
+right.set_xlabel("levels decoded")
+right.set_title("reconstruction error (nMSE)")
+right.set_xticks([0, *depths])
+plt.show()
+
+# %% [markdown]
+# ## Ask it
+#
+# `SemanticIDModel` needs the artifact folder alone.
+
+# %%
+model = SemanticIDModel.load(results.artifacts)
+texts = [
+    "The king is dead! Bring torches to the gate, and let no messenger pass before the morning.",
+    "We may ask whether a promise binds the man who made it, or only the man he was when he made it.",
+    "The rocket trembled once and the green planet fell away beneath the window.",
+]
+for text, encoded in zip(texts, model.encode(texts), strict=True):
+    levels = ", ".join(f"{name} ({sure:.2f})" for name, sure in zip(encoded.names, encoded.confidence, strict=True))
+    print(f"{encoded.id}  {levels}\n    {text}")
+
+# %% [markdown]
+# An ID is an address: what lies at the same one, or below a prefix of it, is kin.
+
+# %%
+prefix = model.encode(texts[0])[0].id[:1]
+branch = model.browse(prefix)
+print(f"{branch.names[0]}: {branch.passages} passages, {len(branch.works)} works, for example")
+for work in branch.works[:5]:
+    print(f"    {work['id']}  {work['title']}, {work['author']}")
+
+# %%
+for neighbor in model.neighbors(texts[2], k=3):
+    print(f"{neighbor.id}  {neighbor.title}, {neighbor.author}\n    {neighbor.text[:160]}")
+
+# %% [markdown]
+# The same on the shell: `wotd encode`, `wotd browse`, `wotd neighbors`, each with `--artifacts`
+# and the folder's path.
