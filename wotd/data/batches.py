@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from wotd.errors import TrainingError
 
 
 class EmbeddingBatch(NamedTuple):
@@ -23,12 +25,9 @@ class EmbeddingDataset(Dataset[EmbeddingBatch]):
     """Rows of a matrix, which may be memory-mapped, answered for many indices at a time."""
 
     def __init__(self, vectors_ND: NDArray[np.floating], labels_NL: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        """Serve these rows of the matrix and of its labels."""
+        """Serve these rows of the matrix, which is not copied, and of its labels."""
         self.vectors, self.rows = vectors_ND, rows
         self.labels = torch.from_numpy(np.ascontiguousarray(labels_NL[rows]))
-        # float32 in memory is copied once; a memory map or half precision is read batch by batch.
-        in_memory = not isinstance(vectors_ND, np.memmap) and vectors_ND.dtype == np.float32
-        self._embeddings = torch.from_numpy(np.ascontiguousarray(vectors_ND[rows])) if in_memory else None
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -37,32 +36,49 @@ class EmbeddingDataset(Dataset[EmbeddingBatch]):
     def __getitem__(self, indices: Sequence[int] | Tensor) -> EmbeddingBatch:
         """The batch of these indices."""
         index = torch.as_tensor(indices)
-        if self._embeddings is not None:
-            return EmbeddingBatch(self._embeddings[index], self.labels[index])
-        chosen = np.asarray(self.vectors[self.rows[index.numpy()]], dtype=np.float32)
-        return EmbeddingBatch(torch.from_numpy(chosen), self.labels[index])
+        embeddings = np.asarray(self.vectors[self.rows[index.numpy()]], dtype=np.float32)
+        return EmbeddingBatch(torch.from_numpy(embeddings), self.labels[index])
 
 
 class BatchSampler(Sampler[Tensor]):
-    """Index tensors of batches; seeded by epoch, and every process gets equally many.
+    """Index tensors of batches, seeded by epoch and shared out over processes.
 
-    In training, rows are shuffled and the last short batch of all processes together is dropped
-    unless it is the only one; otherwise every row comes exactly once.
+    In training, rows are shuffled and every process gets equally many batches, all of them full; an
+    epoch leaves out the rows that would make one more, which differ from epoch to epoch. Without
+    shuffling every row comes exactly once, in order.
     """
 
     def __init__(
         self, rows: int, batch_size: int, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
-        """Sample ``batch_size`` rows a batch for the process ``rank`` of ``world_size``."""
+        """Sample ``batch_size`` rows a batch for the process ``rank`` of ``world_size``.
+
+        Raises:
+            TrainingError: if there are rows to shuffle, but fewer than processes.
+        """
+        if shuffle and rows < world_size:
+            raise TrainingError(f"there are {rows} rows to train on for {world_size} processes; use fewer processes.")
         self.rows, self.batch_size, self.shuffle, self.seed = rows, batch_size, shuffle, seed
         self.rank, self.world_size, self.epoch = rank, world_size, 0
+        self._given = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of that epoch; Lightning calls it."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self._given = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch and how many of its batches were given."""
+        return {"epoch": self.epoch, "given": self._given}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on within that epoch after so many batches."""
+        self.epoch, self._given = state_dict["epoch"], state_dict["given"]
 
     def _own(self) -> Tensor:
         if not self.shuffle:
+            if self.rows < self.world_size:  # a process without a row would have no loss to report
+                return torch.arange(self.rows)
             return torch.arange(self.rank, self.rows, self.world_size)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.rows, generator=generator)
@@ -71,11 +87,33 @@ class BatchSampler(Sampler[Tensor]):
 
     def __len__(self) -> int:
         """Batches a process gets per epoch."""
-        if not self.shuffle:
-            return -(-len(range(self.rank, self.rows, self.world_size)) // self.batch_size)
-        own = self.rows // self.world_size
-        return max(1, own // self.batch_size)
+        if self.shuffle:
+            return max(1, self.rows // self.world_size // self.batch_size)
+        return -(-len(self._own()) // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The batches of this epoch."""
-        return iter(torch.split(self._own(), self.batch_size)[: len(self)])
+        """The batches of this epoch that were not given yet; after the last one, all of them again."""
+        # A generator: the order is made with the first batch, since Lightning, going on from a
+        # checkpoint, says the epoch only after it has asked for the iterator.
+        batches = torch.split(self._own(), self.batch_size)[: len(self)]
+        for batch in batches[self._given :] if self.shuffle else batches:
+            self._given = (self._given + 1) % len(batches)
+            yield batch
+
+
+class ResumableLoader(DataLoader[EmbeddingBatch]):
+    """A loader whose place within the epoch travels with the checkpoint."""
+
+    sampler: BatchSampler
+
+    def __init__(self, dataset: EmbeddingDataset, sampler: BatchSampler) -> None:
+        """Hand the sampler's index tensors to the dataset, whole."""
+        super().__init__(dataset, sampler=sampler, batch_size=None)
+
+    def state_dict(self) -> dict[str, int]:
+        """The place of the sampler."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Take the sampler to that place."""
+        self.sampler.load_state_dict(state_dict)

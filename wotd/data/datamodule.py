@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import lightning
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from wotd.data.batches import BatchSampler, EmbeddingBatch, EmbeddingDataset
+from wotd.data.batches import BatchSampler, EmbeddingBatch, EmbeddingDataset, ResumableLoader
 from wotd.data.splits import SPLIT_NAMES, TEST, TRAIN, VAL, SplitBy, split_passages, split_rows
 from wotd.data.vectors import open_vectors
 from wotd.embeddings.cache import EmbeddingCache
 from wotd.embeddings.embedder import Embedder
-from wotd.errors import ConfigurationError, TrainingError
+from wotd.errors import ConfigurationError
 from wotd.providers.base import Provider
 from wotd.providers.corpora import Corpora, collect
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
+
+_EVALUATION_ROWS = 1024
+"""Rows of a batch, at least, where nothing is learned from it."""
 
 
 class WOTDDataModule(lightning.LightningDataModule):
@@ -106,15 +110,14 @@ class WOTDDataModule(lightning.LightningDataModule):
             self._setup_vectors()
         else:
             self._setup_texts()
-        for side, name in enumerate(SPLIT_NAMES):
-            logger.info("%s: %d passages", name, int((self.sides == side).sum()))
-        if not len(self.rows(TRAIN)):
-            raise TrainingError(f"no rows are left to train on of {len(self.sides)}; give more.")
+        counts = " · ".join(f"{len(self.rows(side))} {name}" for side, name in enumerate(SPLIT_NAMES))
+        logger.info("split by %s: %s", "row" if self.corpora is None else self.split_by, counts)
         self._ready = True
 
     def _setup_vectors(self) -> None:
         self.corpora = None
         self.vectors = open_vectors(str(self.vectors_path))
+        logger.info("%s: %d vectors of length %d", self.vectors_path, *self.vectors.shape)
         self.labels = np.empty((len(self.vectors), 0), dtype=np.int64)
         self.sides = split_rows(
             len(self.vectors), val_fraction=self.val_fraction, test_fraction=self.test_fraction, seed=self.seed
@@ -123,9 +126,10 @@ class WOTDDataModule(lightning.LightningDataModule):
     def _setup_texts(self) -> None:
         if self.provider is None or self.embedder is None or self.taxonomy is None:
             raise ConfigurationError("there is nothing to learn from: set provider and embedding, or data.vectors.")
-        with _Timed(self.seconds, "reading"):
+        with self._timed("reading"):
             self.corpora = collect(self.provider, self.taxonomy, published=self.published, strict=self.strict)
-        with _Timed(self.seconds, "splitting"):
+        logger.info("%s: %d passages of %d works", self.provider.name, len(self.corpora.texts), len(self.corpora.works))
+        with self._timed("splitting"):
             self.sides = split_passages(
                 self.corpora,
                 by=self.split_by,
@@ -133,17 +137,26 @@ class WOTDDataModule(lightning.LightningDataModule):
                 test_fraction=self.test_fraction,
                 seed=self.seed,
             )
-        with _Timed(self.seconds, "embedding"):
+        with self._timed("embedding"):
             if self.embedder.needs_fit:
                 self.embedder.fit([self.corpora.texts[row] for row in self.rows(TRAIN)])
             cached = EmbeddingCache(self.cache_dir).embed(self.embedder, self.corpora.texts)
         self.vectors = cached.vectors
         self.embedded = {"computed": cached.computed, "found": cached.found}
-        logger.info("embeddings: %d computed, %d found in the cache", cached.computed, cached.found)
+        logger.info(
+            "%s: %d texts embedded, %d found in the cache",
+            self.embedder.fingerprint.model, cached.computed, cached.found,
+        )  # fmt: skip
         self.labels = self.corpora.labels.copy()
         for index, level in enumerate(self.taxonomy.levels):
             if level.ranked:  # a rank says nothing of the text, so no level is taught it
                 self.labels[:, index] = UNKNOWN_CODE
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
 
     def rows(self, side: int) -> NDArray[np.int64]:
         """Indices of the passages on a side, ascending."""
@@ -158,41 +171,31 @@ class WOTDDataModule(lightning.LightningDataModule):
         """The passages of a side, answered for many indices at a time."""
         return EmbeddingDataset(self.vectors, self.labels, self.rows(side))
 
-    def _loader(self, side: int, *, shuffle: bool) -> DataLoader[EmbeddingBatch]:
+    def _sampler(self, rows: int, batch_size: int, *, shuffle: bool) -> BatchSampler:
         trainer = self.trainer
-        dataset = self.dataset(side)
-        sampler = BatchSampler(
-            len(dataset),
-            self.batch_size if shuffle else max(self.batch_size, 1024),
+        return BatchSampler(
+            rows,
+            batch_size,
             shuffle=shuffle,
             seed=self.seed,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        # batch_size=None hands the sampler's whole index tensor to the dataset.
-        return DataLoader(dataset, sampler=sampler, batch_size=None)
 
-    def train_dataloader(self) -> DataLoader[EmbeddingBatch]:
+    def train_dataloader(self) -> ResumableLoader:
         """Shuffled batches of the training side."""
-        return self._loader(TRAIN, shuffle=True)
+        dataset = self.dataset(TRAIN)
+        return ResumableLoader(dataset, self._sampler(len(dataset), self.batch_size, shuffle=True))
+
+    def _in_order(self, side: int) -> DataLoader[EmbeddingBatch]:
+        dataset = self.dataset(side)
+        sampler = self._sampler(len(dataset), max(self.batch_size, _EVALUATION_ROWS), shuffle=False)
+        return DataLoader(dataset, sampler=sampler, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[EmbeddingBatch]:
         """Batches of the validation side, in order."""
-        return self._loader(VAL, shuffle=False)
+        return self._in_order(VAL)
 
     def test_dataloader(self) -> DataLoader[EmbeddingBatch]:
         """Batches of the test side, in order."""
-        return self._loader(TEST, shuffle=False)
-
-
-class _Timed:
-    """Adds the seconds spent inside to a table."""
-
-    def __init__(self, table: dict[str, float], name: str) -> None:
-        self.table, self.name = table, name
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.table[self.name] = self.table.get(self.name, 0.0) + time.perf_counter() - self.start
+        return self._in_order(TEST)

@@ -17,35 +17,36 @@ RUN_WORDS = 8
 SHARED = 0.5
 """A passage is a near-duplicate of another when they share this part of the shorter one's runs."""
 
-_SAMPLED = 4
+_SAMPLED = 2
 _COMMON = 50
 
 
 def near_duplicates(texts: Sequence[str]) -> NDArray[np.int64]:
     """Pairs of passages that share half of their eight-word runs or more.
 
-    One run in four is compared, chosen by its value, so that equal runs are chosen in all texts.
+    One run in two is compared, chosen by its value, so that equal runs are chosen in all texts.
     Runs that stand in more than 50 passages are formulas, not copies, and do not count.
 
     Returns:
         int64 M×2, each pair once, the lower index first, in ascending order.
     """
     runs, passages = _runs(texts)
-    kept = runs % np.uint64(_SAMPLED) == 0
-    entries = np.unique(np.stack([runs[kept], passages[kept].astype(np.uint64)], 1), axis=0)
-    if not len(entries):
-        return np.empty((0, 2), dtype=np.int64)
-    per_passage = np.bincount(entries[:, 1].astype(np.int64), minlength=len(texts))
-    starts = np.flatnonzero(np.r_[True, entries[1:, 0] != entries[:-1, 0]])
-    sizes = np.diff(np.r_[starts, len(entries)])
+    kept = np.flatnonzero(runs % np.uint64(_SAMPLED) == 0)
+    kept = kept[np.argsort(runs[kept], kind="stable")]  # by run and, within it, by passage
+    runs, passages = runs[kept], passages[kept]
+    new_run = np.diff(runs, prepend=~runs[:1]) != 0
+    once = new_run | (np.diff(passages, prepend=-1) != 0)  # a run that a passage repeats counts once
+    passages, starts = passages[once], np.flatnonzero(new_run[once])
+    sizes = np.diff(starts, append=len(passages))
     shared = [
-        _pairs_within(entries[start : start + size, 1].astype(np.int64))
+        _pairs_within(passages[start : start + size])
         for start, size in zip(starts, sizes, strict=True)
         if 1 < size <= _COMMON
     ]
     if not shared:
         return np.empty((0, 2), dtype=np.int64)
     pairs, counts = np.unique(np.concatenate(shared), axis=0, return_counts=True)
+    per_passage = np.bincount(passages, minlength=len(texts))
     shorter = np.minimum(per_passage[pairs[:, 0]], per_passage[pairs[:, 1]])
     return pairs[counts >= np.maximum(2, np.ceil(SHARED * shorter))]
 

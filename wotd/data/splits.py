@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wotd.data.duplicates import near_duplicates
-from wotd.errors import CorpusError
+from wotd.errors import CorpusError, TrainingError
 from wotd.providers.corpora import Corpora
 
 TRAIN, VAL, TEST = 0, 1, 2
@@ -77,10 +77,16 @@ def split_passages(
 
 
 def split_rows(rows: int, *, val_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int64]:
-    """The side of each row of a matrix of which nothing else is known; int64 of length ``rows``."""
+    """The side of each row of a matrix of which nothing else is known; int64 of length ``rows``.
+
+    Raises:
+        TrainingError: if there are too few rows to give every side one.
+    """
+    val, test = (max(1, round(rows * fraction)) if fraction else 0 for fraction in (val_fraction, test_fraction))
+    if rows <= val + test:
+        raise TrainingError(f"data.vectors has {rows} rows, too few to train on, validate and test; give more.")
     sides = np.full(rows, TRAIN, dtype=np.int64)
     order = np.random.default_rng(seed).permutation(rows)
-    val, test = round(rows * val_fraction), round(rows * test_fraction)
     sides[order[:val]] = VAL
     sides[order[val : val + test]] = TEST
     return sides
@@ -121,10 +127,24 @@ def assign_sides(
     due = np.array([1 - val_fraction - test_fraction, val_fraction, test_fraction]) * len(groups_N)
     have = np.zeros(3)
     sides = np.zeros(len(names), dtype=np.int64)
-    for group in np.random.default_rng(seed).permutation(len(names)):
-        lack = np.where(due > 0, (due - have) / np.maximum(due, 1e-12), -np.inf)
+    order = np.random.default_rng(seed).permutation(len(names))
+    for group in order:
         # A group that would overfill a small side by more than half goes to training instead.
-        fits = (have + sizes[group] <= 1.5 * due) | (np.arange(3) == TRAIN) | (have == 0)
-        sides[group] = int(np.argmax(np.where(fits, lack, -np.inf)))
+        fits = (have + sizes[group] <= 1.5 * due) | (np.arange(3) == TRAIN)
+        lack = (due - have) / np.maximum(due, 1e-12)
+        sides[group] = int(np.argmax(np.where(fits & (due > 0), lack, -np.inf)))
         have[sides[group]] += sizes[group]
+    _fill_empty(sides, sizes, order, due)
     return sides[index_N]
+
+
+def _fill_empty(
+    sides: NDArray[np.int64], sizes: NDArray[np.int64], order: NDArray[np.int64], due: NDArray[np.float64]
+) -> None:
+    """Give a side that is due something but got nothing the smallest group of the side with the most groups."""
+    for side in np.flatnonzero(due > 0):
+        counts = np.bincount(sides, minlength=3)
+        if counts[side] or counts.max() < 2:
+            continue
+        candidates = order[sides[order] == counts.argmax()]
+        sides[candidates[sizes[candidates].argmin()]] = side

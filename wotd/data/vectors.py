@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wotd.errors import VectorsError
 
-_CHUNK_ROWS = 65536
+_CHUNK_ROWS = 16384
 
 
 def open_vectors(
@@ -50,8 +50,9 @@ def open_vectors(
 def _check_values(vectors: NDArray[np.floating], argument: str) -> None:
     for first in range(0, len(vectors), _CHUNK_ROWS):
         chunk = np.asarray(vectors[first : first + _CHUNK_ROWS], dtype=np.float32)
-        # One sum over the row tells NaN, inf and all zeros without a mask as large as the chunk.
-        sums = np.einsum("nd,nd->n", chunk, chunk)
+        # One sum over the row tells NaN, inf and all zeros without a mask as large as the chunk; in
+        # double precision the square of no float32 overflows or vanishes.
+        sums = np.einsum("nd,nd->n", chunk, chunk, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(sums))
         if len(bad):
             raise VectorsError(f"{argument} has values that are not finite, first in row {first + int(bad[0])}.")
