@@ -57,7 +57,7 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
     try:
         return hydra_compose(CONFIG_NAME, overrides=list(overrides))
     except Exception as error:  # Hydra raises several kinds, all about what was asked for
-        raise ConfigurationError(explain(error)) from error
+        raise ConfigurationError(explain(error, overrides)) from error
 
 
 def refuse_lists(overrides: Iterable[str]) -> None:
@@ -73,11 +73,16 @@ def refuse_lists(overrides: Iterable[str]) -> None:
             raise ConfigurationError(f"{override}: {group} takes one option, not a list; {hint}.")
 
 
-def explain(error: BaseException) -> str:
-    """One sentence for an error of Hydra or OmegaConf, with the nearest right key where one is near."""
+def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
+    """One sentence for an error of Hydra or OmegaConf, with the nearest right key where one is near.
+
+    Args:
+        error: what was raised.
+        overrides: what was asked for; the keys of the groups chosen there are those that are right.
+    """
     message = " ".join(str(part) for part in (error, error.__cause__) if part is not None and str(part) != "None")
     if match := re.search(r"Could not override '([^']+)'", message):
-        return unknown_key(match.group(1), known_keys())
+        return unknown_key(match.group(1), known_keys(overrides))
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
         group, option = match.groups()
         return (
@@ -111,10 +116,13 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
 
 
-def known_keys() -> list[str]:
-    """Every dotted key of the default config, and the names of the groups."""
+def known_keys(overrides: Sequence[str] = ()) -> list[str]:
+    """Every dotted key of the config with the groups chosen in the overrides, and the names of the groups."""
+    split = [(override, *override.lstrip("+").partition("=")[::2]) for override in overrides]
+    choices = [override for override, group, option in split if option in options(group)]
     with _quiet_hydra():
-        return list(_keys(OmegaConf.to_container(compose(), resolve=False)))
+        keys = _keys(OmegaConf.to_container(compose(choices), resolve=False))
+        return [key for key in keys if key.rpartition(".")[2] not in _HYDRA_KEYS]
 
 
 class _quiet_hydra:  # noqa: N801  used like a function

@@ -62,7 +62,7 @@ def main() -> None:
     except WOTDError as error:
         _exit(str(error), 1)
     except (HydraException, OmegaConfBaseException) as error:
-        _exit(explain(error), 2)
+        _exit(explain(error, sys.argv[1:]), 2)
     except KeyboardInterrupt:
         _exit("interrupted; go on with ckpt_path=last and hydra.run.dir set to the run's folder.", 130)
 

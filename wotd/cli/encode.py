@@ -170,5 +170,5 @@ def _print_table(rows: Iterable[dict[str, Any]], model: SemanticIDModel, text_co
         add_row(table, row["id"] or "–", *cells, "*" if row["out_of_domain"] else "", shortened(row[text_column]))
     parts: list[RenderableType] = [table]
     if strange:
-        parts += ["", "* out of domain: the code stands for this text worse than for 95% of unseen passages"]
+        parts += ["", "* out of domain: its code fits it worse than 95% of unseen passages"]
     print_parts(parts)

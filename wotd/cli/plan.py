@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FEW_COLLISIONS = 0.01
 _MANY_COLLISIONS = 0.1
 _LITTLE_BITS = 0.5
+_MOST_BITS = 512
 
 
 @command(
@@ -180,8 +181,10 @@ def _sizes(text: str) -> list[int]:
         sizes = [int(part) for part in text.strip("[] ").split(",")]
     except ValueError:
         sizes = []
-    if not sizes or min(sizes) < 1 or len(sizes) > 64:
+    if not sizes or min(sizes) < 1:
         raise WrongUsageError(f"--level-sizes is {text[:80]!r}; expected whole numbers from 1, such as 8,8,8,5.")
+    if (bits := sum(map(math.log2, sizes))) > _MOST_BITS:
+        raise WrongUsageError(f"--level-sizes makes IDs of {bits:.0f} bits; at most {_MOST_BITS} are planned.")
     return sizes
 
 

@@ -1,0 +1,195 @@
+"""evaluate, compare, plan and export: runs judged, compared, foreseen and published."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from wotd import SemanticIDModel
+from wotd.cli.plan import planned
+from wotd.evaluation import evaluate
+
+pytest_plugins = ["artifact_fixtures"]
+
+
+@pytest.fixture(scope="module")
+def works(text_run):
+    return text_run.parent / "works.jsonl"
+
+
+def metrics_in(artifacts):
+    return json.loads((artifacts / "training_results.json").read_text())["metrics"]
+
+
+# --- evaluate
+
+
+def test_without_data_the_metrics_of_training_come_back(shell, text_artifacts):
+    said = shell("evaluate", "--artifacts", text_artifacts)
+    assert said.rows[0]["metrics"] == metrics_in(text_artifacts)
+    table = shell("evaluate", "--artifacts", text_artifacts, "--format", "table").out
+    assert table.splitlines()[0].split() == ["metric", "train", "val", "test"]
+    assert "agreement/style/accuracy" in table
+
+
+def test_vectors_are_measured(shell, vector_run, vector_artifacts):
+    path = vector_run.parent / "vectors.npy"
+    said = shell("evaluate", "--artifacts", vector_artifacts, "--vectors", path)
+    vectors = np.load(path)
+    expected = evaluate(SemanticIDModel.load(vector_artifacts).encoder, vectors, np.arange(len(vectors)))
+    assert said.rows[0]["metrics"] == pytest.approx(expected)
+
+
+def test_works_are_measured_through_the_cache(shell, text_artifacts, works):
+    arguments = ["evaluate", "--artifacts", text_artifacts, "--provider", "files", "--root", works]
+    said = shell(*arguments, "--set", "provider.passages=keep")
+    metrics = said.rows[0]["metrics"]
+    assert metrics["passages"] == 144
+    trained = metrics_in(text_artifacts)
+    assert metrics["trained_on"] == trained["train/passages"]
+    assert metrics["agreement/style/accuracy"] > 0.9
+    assert "agreement/variation/accuracy" not in metrics, "a rank says nothing of a text"
+    assert metrics["passages"] == sum(trained[f"{side}/passages"] for side in ("train", "val", "test"))
+
+
+def test_what_a_provider_cannot_read_is_one_sentence(refused, text_artifacts, vector_artifacts, works, tmp_path):
+    start = ["evaluate", "--artifacts", text_artifacts, "--provider"]
+    assert "provider has no option 'fils'; the nearest is 'files'" in refused(*start, "fils", "--root", works)
+    assert "does not exist" in refused(*start, "files", "--root", tmp_path / "none")
+    assert "provider.root=…" in refused(*start, "files")
+    sentence = refused(*start, "files", "--root", works, "--set", "provider.pasages=keep")
+    assert "the nearest is 'provider.passages'" in sentence
+    bare = refused("evaluate", "--artifacts", vector_artifacts, "--provider", "files", "--root", works)
+    assert "trained on vectors alone" in bare
+
+
+# --- compare
+
+
+@pytest.fixture
+def runs(tmp_path, text_run, vector_run):
+    for name, run in (("good", vector_run), ("bad", vector_run), ("text", text_run)):
+        shutil.copytree(run, tmp_path / "runs" / name)
+    for name, error in (("good", 0.01), ("bad", 0.9)):
+        path = tmp_path / "runs" / name / "artifacts" / "training_results.json"
+        results = json.loads(path.read_text())
+        results["metrics"]["test/nmse"] = error
+        path.write_text(json.dumps(results))
+        hydra = tmp_path / "runs" / name / ".hydra"
+        hydra.mkdir()
+        (hydra / "overrides.yaml").write_text(f"- +experiment=deep\n- data.batch_size={len(name)}\n")
+    return tmp_path / "runs"
+
+
+def test_a_folder_of_runs_is_compared_best_first(shell, runs):
+    said = shell("compare", runs)
+    assert [row["run"].rpartition("/")[2] for row in said.rows] == ["good", "text", "bad"]
+    text = said.rows[1]
+    assert text["embedding"] == "lsa"
+    assert text["level_sizes"] == [8, 8, 8, 5]
+    assert (
+        text["test/agreement/style/accuracy"]
+        == metrics_in(runs / "text" / "artifacts")["test/agreement/style/accuracy"]
+    )
+
+
+def test_the_order_goes_by_any_metric(shell, refused, runs):
+    by = ["compare", runs, "--by"]
+    assert shell(*by, "test/agreement/style/accuracy").rows[0]["embedding"] == "lsa", "more is better, none is last"
+    assert shell(*by, "test/nmse").rows[-1]["test/nmse"] == 0.9, "less is better"
+    assert "try test/nmse" in refused(*by, "test/nmze", status=2)
+
+
+def test_settings_in_which_runs_differ_are_shown(shell, runs):
+    said = shell("compare", runs / "good", runs / "bad")
+    assert [row["overrides"] for row in said.rows] == [["data.batch_size=4"], ["data.batch_size=3"]]
+    table = shell("compare", runs / "good", runs / "bad", "--format", "table").out
+    assert "data.batch_size=4" in table
+    assert "+experiment=deep" not in table
+    assert "4·4·4" in table
+
+
+def test_a_comparison_is_written(shell, runs, tmp_path):
+    for suffix in ("csv", "parquet", "jsonl"):
+        assert shell("compare", runs, "--output", tmp_path / f"out.{suffix}").status == 0
+    assert pq.read_table(tmp_path / "out.parquet")["test/nmse"].to_pylist()[0] == 0.01
+    with (tmp_path / "out.csv").open(newline="") as file:
+        assert [float(row["test/nmse"]) for row in csv.DictReader(file)][::2] == [0.01, 0.9]
+
+
+def test_artifacts_alone_can_be_compared(shell, text_artifacts, vector_artifacts):
+    assert len(shell("compare", text_artifacts, vector_artifacts).rows) == 2
+
+
+def test_where_no_run_is_the_sentence_says_so(refused, tmp_path):
+    assert "holds no finished run" in refused("compare", tmp_path)
+    assert "is not a folder" in refused("compare", tmp_path / "none")
+
+
+# --- plan
+
+
+def test_a_plan_knows_floor_and_expectation():
+    facts = planned(5000, (8, 8, 8, 5))
+    assert facts["collisions"]["floor"] == pytest.approx(1 - 2560 / 5000)
+    assert facts["collisions"]["expected"] == pytest.approx(1 - 2560 * (1 - (1 - 1 / 2560) ** 5000) / 5000)
+    assert facts["bits"] == 11.32
+    assert sum(level["bits_it_can_carry"] for level in facts["levels"]) == pytest.approx(11.32, abs=0.01)
+    (advice,) = facts["advice"]
+    assert "a last level of 489, or one more level of 98" in advice
+    assert 8 * 8 * 8 * 489 >= 250_000
+    assert planned(5000, (8, 8, 8, 489))["collisions"]["expected"] < 0.01
+
+
+def test_a_plan_names_levels_that_carry_nothing():
+    facts = planned(100, (16, 16, 16))
+    assert facts["levels"][2]["bits_it_can_carry"] == 0
+    assert "Level 2 can hardly tell more items apart" in facts["advice"][0]
+    assert "Level 1 has one code and says nothing" in planned(100, (4, 1))["advice"][0]
+    assert planned(500, (64, 64))["advice"] == []
+
+
+def test_plans_are_printed(shell, refused):
+    table = shell("plan", "--items", 100000, "--level-sizes", "256,256,256,256", "--format", "table").out
+    assert "4,294,967,296 codes (32.0 bits)" in table
+    assert shell("plan", "--items", 1, "--level-sizes", "[8]").rows[0]["level_sizes"] == [8]
+    assert "expected whole numbers" in refused("plan", "--items", 9, "--level-sizes", "0", status=2)
+    huge = ",".join(["1000000"] * 60)
+    assert "bits" in refused("plan", "--items", 9, "--level-sizes", huge, status=2)
+
+
+def test_full_cells_are_reported(shell, text_artifacts, works, tmp_path):
+    facts = shell("plan", "--artifacts", text_artifacts).rows[0]
+    assert (facts["items"], facts["level_sizes"], facts["full_cells"]) == (144, [8, 8, 8, 5], [])
+    same = [
+        {"id": f"w{n}", "text": "A plain tale is told here. " * 9, "genres": "Drama", "year_written": 1700}
+        for n in range(7)
+    ]
+    path = tmp_path / "same.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in same))
+    facts = shell("plan", "--provider", "files", "--root", path).rows[0]
+    (full,) = facts["full_cells"]
+    assert (full["works"], full["size"], full["cell"][0]) == (7, 5, "dramatic")
+    assert "to 7 to give each work of a cell its own" in facts["advice"][-1]
+
+
+# --- export
+
+
+def test_a_checkpoint_becomes_artifacts(shell, refused, vector_run, vector_artifacts, tmp_path):
+    checkpoint = next((vector_run / "checkpoints").glob("*.ckpt"))
+    assert shell("export", "--checkpoint", checkpoint, "--output", tmp_path / "a") == (0, "", "")
+    assert SemanticIDModel.load(tmp_path / "a").level_sizes == (4, 4, 4)
+    assert shell("export", "--checkpoint", checkpoint, "--output", tmp_path / "a").status == 0, "artifacts are replaced"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    sentence = refused("export", "--checkpoint", checkpoint, "--output", tmp_path / "mine")
+    assert "holds no artifacts; it is left as it is" in sentence
+    assert "is not one of wotd's" in refused(
+        "export", "--checkpoint", vector_artifacts / "config.json", "--output", tmp_path / "b"
+    )
