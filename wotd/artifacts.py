@@ -14,6 +14,7 @@ Reading needs neither Lightning nor Hydra, and nothing in it is ever unpickled.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -231,30 +232,38 @@ def _sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _share(folder: Path) -> None:
-    """Let others read it: mkdtemp and safetensors keep what they make private, artifacts are for others."""
-    folder.chmod(0o755)
-    for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-
-
 def _put_in_place(temporary: Path, target: Path) -> None:
+    temporary.chmod(0o755)  # mkdtemp makes it private; artifacts are for others
     if os.path.ismount(target):
         _move_into(temporary, target)
         return
-    retired = None
-    if target.exists():
-        retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    try:
+        _replace(temporary, target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # a mount that ismount does not see: a folder of the same disk
+            raise
+        _move_into(temporary, target)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    try:
         target.rename(retired / target.name)
-    _share(temporary)
-    temporary.rename(target)
-    if retired is not None:
+        try:
+            temporary.rename(target)
+        except OSError:
+            (retired / target.name).rename(target)
+            raise
+    finally:
         shutil.rmtree(retired, ignore_errors=True)
 
 
 def _move_into(temporary: Path, target: Path) -> None:
     (target / CONFIG).unlink(missing_ok=True)
-    for path in sorted(temporary.rglob("*"), key=lambda p: p.name == CONFIG):
+    for path in sorted(temporary.rglob("*"), key=lambda p: p == temporary / CONFIG):
         if path.is_file():
             destination = target / path.relative_to(temporary)
             destination.parent.mkdir(parents=True, exist_ok=True)

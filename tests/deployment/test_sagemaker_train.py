@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from artifact_fixtures import invented_works
 
 from wotd import SemanticIDModel
 from wotd.artifacts import Artifacts
 from wotd.configuration import compose, overrides_of
 from wotd.deployment import inference, train
 from wotd.errors import ConfigurationError, CorpusError
+
+pytest_plugins = ("artifact_fixtures",)
 
 SMALL = {"trainer.max_epochs": "1", "model.latent_dim": "8", "model.hidden": "[16]", "logger": "csv"}
 
@@ -76,6 +78,8 @@ def write_vectors(path: Path) -> None:
 def test_a_corpus_and_an_embedding_model_become_artifacts_that_stand_alone(
     container: Container, tiny_model_path: Path
 ) -> None:
+    from artifact_fixtures import invented_works  # a plugin, which pytest wants to import first
+
     rows = "".join(json.dumps(row) + "\n" for row in invented_works())
     (container.channel("corpus") / "works.jsonl").write_text(rows, encoding="utf-8")
     channel = container.channel("embedding_model")
@@ -170,7 +174,7 @@ def test_sagemakers_own_hyperparameters_are_left_out() -> None:
     ("text", "sentence"),
     [
         ('{"experimnt": "deep"}', "unknown key 'experimnt'; the nearest is 'experiment'"),
-        ('{"learning_rate": "1"}', "the nearest is 'model.optimizer.learning_rate'"),
+        ('{"weight_decay": "1"}', "the nearest is 'model.optimizer.weight_decay'"),
         ('{"hydra.run.dir": "here"}', "unknown key 'hydra.run.dir'"),
         ('{"+seed": "1"}', "unknown key"),
         ("{", "SM_HPS is not valid JSON"),
@@ -213,3 +217,39 @@ def test_the_channel_of_vectors_holds_one_file(tmp_path: Path, files: list[str],
         (tmp_path / name).touch()
     with pytest.raises(CorpusError, match=named):
         train.with_channels({}, {"vectors": tmp_path})
+
+
+# --- the model folder
+
+
+def test_the_config_comes_last_into_a_mount(
+    container: Container, text_artifacts: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == container.model)
+    arrived, replace = [], Path.replace
+
+    def noted(self: Path, target: Path) -> Path:
+        arrived.append(target.relative_to(container.model).as_posix())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    train.publish(text_artifacts, container.model, tiny_model_path)
+    assert arrived[-1] == "config.json"
+    assert "embedding_model/config.json" in arrived
+    assert SemanticIDModel.load(container.model).level_sizes
+
+
+def test_a_mount_that_cannot_be_told_is_filled_all_the_same(
+    container: Container, text_artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def busy(self: Path, target: Path) -> Path:
+        if self == container.model:
+            raise OSError(errno.EBUSY, "busy")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    train.publish(text_artifacts, container.model, None)
+    assert SemanticIDModel.load(container.model).level_sizes
+    assert [path.name for path in container.base.glob(".*")] == []
