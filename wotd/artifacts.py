@@ -104,8 +104,8 @@ class Artifacts:
             encoder = SemanticEncoder.from_config(self.config["encoder"])
             encoder.load_state_dict(load_file(self.folder / WEIGHTS))
         except (WOTDError, RuntimeError, TypeError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise ArtifactError(f"{self.folder}/{WEIGHTS} does not fit {CONFIG}: {reason}") from error
+            reason = " ".join(str(error).split())  # torch lists what is missing on lines of its own
+            raise ArtifactError(f"{self.folder}/{WEIGHTS} does not fit {CONFIG}: {reason[:300]}") from error
         return encoder.eval()
 
     def semantic_ids(self) -> dict[str, Any]:
