@@ -26,7 +26,7 @@ MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
 """The longest text that is taken, in characters; an embedding model reads a few thousand at most."""
 
 _CHUNK_ROWS = 16384
-_TEXTS_AT_ONCE = 1024
+_TEXTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class SemanticIDModel:
         return list(self.encode_stream(listed, min_confidence=min_confidence))
 
     def encode_stream(self, texts: Iterable[str], *, min_confidence: float | None = None) -> Iterator[EncodedText]:
-        """As :meth:`encode`, for any number of texts; holds about a thousand at a time."""
+        """As :meth:`encode`, for any number of texts; holds a few hundred at a time."""
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise InputError(f"min_confidence is {min_confidence}; expected 0 to 1.")
         for batch in _batched(texts, _TEXTS_AT_ONCE):

@@ -21,7 +21,7 @@ def test_describe_names_the_levels(shell, text_artifacts, model):
     said = shell("describe", "--artifacts", text_artifacts, "1-2")
     assert said.rows == [model.describe("1-2")]
     table = shell("describe", "--artifacts", text_artifacts, "1", "--format", "table").out
-    assert "style   1      poetic" in table
+    assert "style  1     poetic" in table
     assert "passages: 24, works: 6" in table
 
 

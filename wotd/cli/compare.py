@@ -145,20 +145,21 @@ def _measured(value: Any) -> bool:
 
 
 def _drawn(runs: Sequence[dict[str, Any]], by: str) -> Iterator[RenderableType]:
-    metrics = {"test/nmse": "nMSE", "test/collisions/rate": "collisions", "test/collisions/floor": "floor"}
+    metrics = {"test/nmse": "nMSE", "test/collisions/rate": "collisions"}
+    metrics |= {name: name.split("/")[2] for run in runs for name in run if _is_accuracy(name)}
+    metrics = {**({by: by} if by not in metrics else {}), **metrics, "seconds/total": "seconds"}
+    shown = {name: title for name, title in metrics.items() if any(name in run for run in runs)}
+    table = new_table("run", "embedding", "levels", *shown.values(), numbers=tuple(shown.values()), ids=("levels",))
     for run in runs:
-        metrics |= {name: name.split("/")[2] for name in run if _is_accuracy(name)}
-    metrics = {by: by, **metrics} if by not in metrics else metrics
-    metrics = {name: title for name, title in metrics.items() if any(name in run for run in runs)}
-    metrics["seconds/total"] = "seconds"
-    settings = ["settings"] if any(run["overrides"] for run in runs) else []
-    columns = ["run", "embedding", "levels", *metrics.values(), *settings]
-    table = new_table(*columns, numbers=list(metrics.values()), ids=())
-    for run in runs:
-        cells = [number(run.get(name), 1 if name.startswith("seconds") else 3) for name in metrics]
-        cells += [" ".join(run["overrides"])] if settings else []
+        cells = [number(run.get(name), 1 if name.startswith("seconds") else 3) for name in shown]
         add_row(table, run["run"], run["embedding"].rpartition("/")[2], "·".join(map(str, run["level_sizes"])), *cells)
     yield table
+    if any(run["overrides"] for run in runs):
+        settings = new_table("run", "settings of its own", ids=())
+        for run in runs:
+            add_row(settings, run["run"], " ".join(run["overrides"]))
+        yield ""
+        yield settings
 
 
 def _is_accuracy(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +31,7 @@ from wotd.cli.tables import (
     note,
     print_line,
     print_parts,
+    room_for_text,
     shortened,
     show,
 )
@@ -154,21 +155,25 @@ def _print_rows(rows: Iterator[dict[str, Any]], model: SemanticIDModel, source: 
             _print_table(some, model, source.text_column)
 
 
-def _print_table(rows: Iterable[dict[str, Any]], model: SemanticIDModel, text_column: str) -> None:
+def _print_table(rows: Sequence[dict[str, Any]], model: SemanticIDModel, text_column: str) -> None:
     named = model.artifacts.named
     levels = list(model.level_names) if named else ["confidence"]
-    table = new_table("ID", *levels, "", "text", ids=("ID",))
-    strange = False
-    for row in rows:
-        sure = [f"{100 * share:.0f}%" for share in row["confidence"]]
-        if named:
-            cells = [f"{name} {share}" for name, share in zip(row["names"], sure, strict=True)]
-            cells += ["–"] * (len(levels) - len(cells))
-        else:
-            cells = [" ".join(sure)]
-        strange |= row["out_of_domain"]
-        add_row(table, row["id"] or "–", *cells, "*" if row["out_of_domain"] else "", shortened(row[text_column]))
+    headings = ["ID", *levels, ""]
+    cells = [[row["id"] or "–", *_levels(row, len(levels), named), "*" if row["out_of_domain"] else ""] for row in rows]
+    room = room_for_text(headings, cells)
+    table = new_table(*headings, "text")
+    for row, beside in zip(rows, cells, strict=True):
+        add_row(table, *beside, shortened(row[text_column], room))
     parts: list[RenderableType] = [table]
-    if strange:
+    if any(row["out_of_domain"] for row in rows):
         parts += ["", "* out of domain: its code fits it worse than 95% of unseen passages"]
     print_parts(parts)
+
+
+def _levels(row: dict[str, Any], count: int, named: bool) -> list[str]:
+    """A cell for each named level, or one for all where a name would only repeat the ID."""
+    sure = [f"{100 * share:.0f}%" for share in row["confidence"]]
+    if not named:
+        return [" ".join(sure)]
+    cells = [f"{name} {share}" for name, share in zip(row["names"], sure, strict=True)]
+    return cells + ["–"] * (count - len(cells))

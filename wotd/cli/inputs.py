@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from wotd.errors import InputError
+from wotd.progress import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,7 @@ SUFFIXES = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 _BATCH_ROWS = 1024
+_CHUNK_BYTES = 1 << 20
 
 
 class Record(NamedTuple):
@@ -52,7 +54,7 @@ class TextSource(ABC):
         return pa.schema([(self.text_column, pa.string())])
 
     def count(self) -> int | None:
-        """How many records there are, where that costs nothing to know."""
+        """About how many records there are, for a bar that is drawn; None where that takes long to know."""
         return None
 
     def texts(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -90,6 +92,10 @@ class Lines(TextSource):
         """Name the file; None: stdin."""
         super().__init__(path.name if path else "stdin", text_column)
         self._path = path
+
+    def count(self) -> int | None:
+        """The lines of a file."""
+        return None if self._path is None else _line_ends(self._path)
 
     def records(self) -> Iterator[Record]:
         """One record a line."""
@@ -143,6 +149,10 @@ class Rows(TextSource):
             if row.problem:
                 raise InputError(f"{place} is {row.problem}.")
             yield Record(place, row.cells)
+
+    def count(self) -> int | None:
+        """The lines of a JSONL file; a row of CSV may have several."""
+        return _line_ends(self._table.path) if self._table.unit == "line" else None
 
     def schema(self) -> pa.Schema:
         """Found by reading the file once."""
@@ -271,6 +281,14 @@ def schema_of(rows: Iterable[Mapping[str, Any]], name: str) -> pa.Schema:
                 ) from error
     named = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in known]
     return pa.schema(named)
+
+
+def _line_ends(path: Path) -> int | None:
+    """How many lines a file has, where somebody watches."""
+    if not shown():
+        return None
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""))
 
 
 def _arrow_errors(name: str, items: Iterable[Any]) -> Iterator[Any]:

@@ -9,10 +9,12 @@ import typer
 
 from wotd.cli.app import command
 from wotd.cli.options import ArtifactsOption, DeviceOption, EmbeddingModelOption, FormatOption, load_model
-from wotd.cli.tables import add_row, new_table, number, shortened, show
+from wotd.cli.tables import add_row, new_table, number, room_for_text, shortened, show
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from wotd.inference import Neighbor
 
 WorksOption = Annotated[
     int, typer.Option("--works", min=0, metavar="N", help="List at most that many works in a table.")
@@ -57,11 +59,12 @@ def neighbors(
     found = load_model(artifacts, device, embedding_model).neighbors(text, k)
 
     def draw() -> Iterator[RenderableType]:
-        table = new_table("distance", "ID", "work", "passage", "text", numbers=("distance", "passage"))
-        for each in found:
-            work = each.title if not each.author else f"{each.title} ({each.author})"
-            quote = None if each.text is None else shortened(each.text)
-            add_row(table, number(each.distance), each.id, work or each.corpus, each.passage, quote)
+        headings = ("distance", "ID", "work", "passage")
+        cells = [(number(each.distance), each.id, _title(each), each.passage) for each in found]
+        room = room_for_text(headings, cells, least=20)
+        table = new_table(*headings, "text", numbers=("distance", "passage"))
+        for each, beside in zip(found, cells, strict=True):
+            add_row(table, *beside, None if each.text is None else shortened(each.text, room))
         yield table
 
     show([each.to_mapping() for each in found], format_, draw)
@@ -93,6 +96,11 @@ def browse(
         yield from _works(branch.works, works)
 
     show(branch.to_mapping(), format_, draw)
+
+
+def _title(neighbor: Neighbor) -> str:
+    title = neighbor.title or neighbor.corpus
+    return f"{title} ({neighbor.author})" if neighbor.author else title
 
 
 def _counted(passages: int, works: Sequence[Any]) -> str:

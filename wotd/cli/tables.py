@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WIDE = 10_000
 _TEXT_CHARACTERS = 72
+_GAP = 2
 
 
 class Format(StrEnum):
@@ -61,10 +62,10 @@ def print_parts(parts: Iterable[RenderableType]) -> None:
     screen = console()
     for part in parts:
         if screen.is_terminal:
-            screen.print(part, soft_wrap=isinstance(part, str))
+            screen.print(part)
             continue
         with screen.capture() as captured:
-            screen.print(part, soft_wrap=isinstance(part, str))
+            screen.print(part)
         for line in captured.get().splitlines():
             print_line(line.rstrip())
 
@@ -104,18 +105,18 @@ def new_table(*columns: str, numbers: Sequence[str] = (), ids: Sequence[str] = (
 
     Args:
         columns: the headings.
-        numbers: those of them whose cells stand on the right.
-        ids: those of them whose cells are never folded, so that they can be copied.
+        numbers: those of them whose cells stand on the right; never folded.
+        ids: those of them whose cells are to be copied; never folded.
     """
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         table.add_column(
             name,
             justify="right" if name in numbers else "left",
-            no_wrap=name in ids,
+            no_wrap=name in ids or name in numbers,
             overflow="fold",
             style="cyan" if name in ids else None,
         )
@@ -133,6 +134,12 @@ def shortened(text: str, characters: int = _TEXT_CHARACTERS) -> str:
     """The beginning of a text on one line."""
     line = " ".join(text[: 20 * characters].split())
     return line if len(line) <= characters else f"{line[: characters - 1].rstrip()}…"
+
+
+def room_for_text(headings: Sequence[str], rows: Sequence[Sequence[Any]], least: int = 12) -> int:
+    """How many characters of a text have room beside these cells, so that a row stays on one line."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(headings, *rows, strict=True)]
+    return max(least, min(_TEXT_CHARACTERS, console().width - sum(widths) - _GAP * len(widths)))
 
 
 def number(value: float | None, digits: int = 3) -> str:
