@@ -203,3 +203,13 @@ def test_json_is_utf8_whatever_the_locale_says(text_artifacts):
     out, err = process.communicate()
     assert "rosé – 玫瑰" in out.decode("utf-8")
     assert err == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors")
+def test_closed_streams_are_no_surprise():
+    for closed, status, sentence in (("<&-", 1, "there are no texts: give TEXT or --input"), (">&- 2>&-", 1, "")):
+        line = f'"{sys.executable}" -m wotd.cli encode --artifacts nowhere {closed}'
+        done = subprocess.run(["sh", "-c", line], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert done.returncode == status
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr

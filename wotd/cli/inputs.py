@@ -204,12 +204,14 @@ def text_source(given: Sequence[str] | None, path: Path | None, text_column: str
     """Arguments, else the file, else stdin.
 
     Raises:
-        InputError: if the file is missing or of a format that is not read.
+        InputError: if the file is missing or of a format that is not read, or there is no stdin.
     """
     if given and list(given) != ["-"]:
         return Arguments(given)
     if path is not None:
         return file_source(path, text_column)
+    if sys.stdin is None:  # closed by whoever started us
+        raise InputError("there are no texts: give TEXT or --input, or something on stdin.")
     if sys.stdin.isatty():
         sys.stderr.write("one text a line, then Ctrl-D:\n")
     return Lines(None)
