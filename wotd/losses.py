@@ -30,7 +30,7 @@ class LossWeights:
     def __post_init__(self) -> None:
         """Refuse weights that are negative or not finite."""
         for name, weight in asdict(self).items():
-            if not (math.isfinite(weight) and weight >= 0):
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
                 raise ConfigurationError(f"model.losses.{name} is {weight}; expected a finite number, 0 or more.")
 
 
@@ -40,10 +40,11 @@ class LossTerms:
 
     Attributes:
         reconstruction: squared error over the variance of the data (nMSE).
-        commitment: mean squared distance of what a level is given from the codeword it says.
+        commitment: mean squared distance of what a level is given from the codeword it says, per dimension.
         entropy: entropy of a row's codes less entropy of the batch's codes, per level as a share of
             log K, or, where a level has a label prior, plus the divergence of the batch from it.
-        diversity: chance-weighted nearness of pairs of codes in [0, 1]; 1 when all coincide.
+        diversity: nearness of pairs of codes in [0, 1], weighted by their shares; 1 when all coincide, 0
+            where one code is all that is said (entropy sees that).
         alignment: cross-entropy of labels under the levels' probabilities, in nats, over known labels.
     """
 
@@ -68,7 +69,7 @@ class LossTerms:
 
 def semantic_losses(
     encoding: SemanticEncoding,
-    logits: Sequence[Tensor],
+    sharpness_L: Tensor,
     labels_BL: Tensor | None = None,
     priors: Sequence[Tensor | None] = (),
 ) -> LossTerms:
@@ -76,31 +77,29 @@ def semantic_losses(
 
     Args:
         encoding: what the model made of the batch.
-        logits: per level B×K, from :meth:`SemanticEncoder.logits`.
+        sharpness_L: :attr:`SemanticEncoder.sharpness`, which alignment alone teaches: the entropy term
+            would grow it without end, so that every row looks certain.
         labels_BL: int64, -1 where unknown; None where no level is supervised.
         priors: per level, the distribution of its labels in the training data (K), or None where
             the level is free.
     """
-    priors = priors or [None] * len(logits)
+    quantized = encoding.quantized
+    priors = priors or [None] * len(quantized.distances)
+    fixed_L = sharpness_L.detach()
     entropies, diversities = [], []
-    for level, (logits_BK, prior_K) in enumerate(zip(logits, priors, strict=True)):
-        # Sharpness is left out of this gradient: growing it without end would make every row certain.
-        log_p_BK = functional.log_softmax(_without_sharpness_gradient(logits_BK, encoding, level), 1)
-        entropies.append(_entropy_term(log_p_BK, prior_K))
-        diversities.append(_diversity_term(log_p_BK.exp(), encoding.quantized.inputs[level]))
-    return LossTerms(
-        reconstruction=encoding.reconstruction_loss,
-        commitment=encoding.quantized.commitment,
-        entropy=torch.stack(entropies).mean(),
-        diversity=torch.stack(diversities).mean(),
-        alignment=_alignment_term(logits, labels_BL),
-    )
-
-
-def _without_sharpness_gradient(logits_BK: Tensor, encoding: SemanticEncoding, level: int) -> Tensor:
-    distances_BK = encoding.quantized.distances[level]
-    sharpness = (logits_BK.detach().sum() / -distances_BK.detach().sum().clamp_min(1e-12)).clamp_min(0)
-    return -distances_BK * sharpness
+    # Under autocast, half-precision products could not tell near centroids apart.
+    with torch.autocast(sharpness_L.device.type, enabled=False):
+        for level, (distances_BK, prior_K) in enumerate(zip(quantized.distances, priors, strict=True)):
+            log_p_BK = functional.log_softmax(-distances_BK * fixed_L[level], 1)
+            entropies.append(_entropy_term(log_p_BK, prior_K))
+            diversities.append(_diversity_term(log_p_BK.exp(), quantized.inputs[level]))
+        return LossTerms(
+            reconstruction=encoding.reconstruction_loss,
+            commitment=quantized.commitment,
+            entropy=torch.stack(entropies).mean(),
+            diversity=torch.stack(diversities).mean(),
+            alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL),
+        )
 
 
 def _entropy_term(log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
@@ -125,21 +124,32 @@ def _diversity_term(p_BK: Tensor, inputs_BZ: Tensor) -> Tensor:
     through Alignment and Uniformity on the Hypersphere" (2020), equation 2.
     """
     share_K = p_BK.mean(0)
-    centroids_KZ = (p_BK.T @ inputs_BZ) / p_BK.sum(0).clamp_min(1e-6).unsqueeze(1)
-    squares_K = centroids_KZ.square().sum(1)
-    distances_KK = (squares_K.unsqueeze(0) + squares_K.unsqueeze(1) - 2 * centroids_KZ @ centroids_KZ.T).clamp_min(0)
+    square = inputs_BZ.detach().square().sum(1).mean()
+    inputs_BZ = inputs_BZ - inputs_BZ.mean(0)  # what all have in common would drown differences in rounding
+    weights_KB = (p_BK / p_BK.sum(0).clamp_min(1e-6)).T
+    if len(inputs_BZ) < inputs_BZ.shape[1]:  # the cheaper order of the same product
+        products_KK = weights_KB @ (inputs_BZ @ inputs_BZ.T) @ weights_KB.T
+    else:
+        centroids_KZ = weights_KB @ inputs_BZ
+        products_KK = centroids_KZ @ centroids_KZ.T
+    squares_K = products_KK.diagonal()
+    distances_KK = (squares_K.unsqueeze(0) + squares_K.unsqueeze(1) - 2 * products_KK).clamp_min(0)
     pairs_KK = share_K.unsqueeze(0) * share_K.unsqueeze(1)
     pairs_KK = pairs_KK - torch.diag_embed(pairs_KK.diagonal())
     total = pairs_KK.sum().clamp_min(1e-12)
-    spread = ((pairs_KK * distances_KK).sum() / total).detach().clamp_min(1e-12)
+    # Centroids that differ by less than a thousandth of the inputs' length coincide.
+    spread = ((pairs_KK * distances_KK).sum() / total).detach().maximum(1e-6 * square).clamp_min(1e-12)
     return (pairs_KK * torch.exp(-2 * distances_KK / spread)).sum() / total
 
 
-def _alignment_term(logits: Sequence[Tensor], labels_BL: Tensor | None) -> Tensor:
+def _alignment_term(distances: Sequence[Tensor], sharpness_L: Tensor, labels_BL: Tensor | None) -> Tensor:
     """Mean over levels with a known label in the batch; zero where there is none."""
     terms = [
-        functional.cross_entropy(logits_BK, labels_B, ignore_index=-1)
-        for logits_BK, labels_B in zip(logits, [] if labels_BL is None else labels_BL.unbind(1), strict=False)
+        functional.cross_entropy(-distances_BK * sharpness, labels_B, ignore_index=-1)
+        for distances_BK, sharpness, labels_B in zip(
+            distances, sharpness_L, [] if labels_BL is None else labels_BL.unbind(1), strict=False
+        )
         if bool((labels_B >= 0).any())
     ]
-    return torch.stack(terms).mean() if terms else logits[0].sum() * 0.0
+    # Zero with a gradient: distributed training waits for one of every parameter.
+    return torch.stack(terms).mean() if terms else sharpness_L.sum() * 0.0

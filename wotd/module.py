@@ -122,8 +122,7 @@ class SemanticIDModule(lightning.LightningModule):
         """Loss terms of a batch and what they were measured on."""
         labels_BL = batch.labels if self.supervised else None
         encoding = self(batch.embeddings)
-        logits = self.model.logits(encoding.quantized.distances)
-        return semantic_losses(encoding, logits, labels_BL, self.priors), encoding
+        return semantic_losses(encoding, self.model.sharpness, labels_BL, self.priors), encoding
 
     def training_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch; its terms are logged at the trainer's logging interval only."""

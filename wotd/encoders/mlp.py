@@ -8,6 +8,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from wotd.quantization.products import linear
+
+
+class EvenLinear(nn.Linear):
+    """A linear map that gives a row the same bits wherever in the batch it stands."""
+
+    def forward(self, x_BI: Tensor) -> Tensor:
+        """Map rows of length ``in_features`` to rows of length ``out_features``."""
+        return linear(x_BI, self.weight, self.bias)
+
 
 class CorrectedLinear(nn.Module):
     """``linear(x) + mlp(x)``, where the mlp starts at zero.
@@ -19,15 +29,15 @@ class CorrectedLinear(nn.Module):
     def __init__(self, input_dim: int, hidden: Sequence[int], output_dim: int, *, dropout: float = 0.0) -> None:
         """Make the map; an empty ``hidden`` leaves it purely linear."""
         super().__init__()
-        self.linear = nn.Linear(input_dim, output_dim)
+        self.linear = EvenLinear(input_dim, output_dim)
         nn.init.zeros_(self.linear.bias)
         widths = [input_dim, *hidden]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
-            layers += [nn.Linear(narrow, wide), nn.GELU(), nn.Dropout(dropout)]
+            layers += [EvenLinear(narrow, wide), nn.GELU(), nn.Dropout(dropout)]
         self.correction: nn.Module | None = None
         if hidden:
-            last = nn.Linear(widths[-1], output_dim)
+            last = EvenLinear(widths[-1], output_dim)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
             self.correction = nn.Sequential(*layers, last)

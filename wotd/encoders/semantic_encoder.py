@@ -5,7 +5,8 @@ Shape letters: N passages, B batch, D embedding, Z latent, L levels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ BLOCK_ROWS = 256
 Matrix products of different shapes may differ in their last bit, and a last bit can decide between
 two codewords that are equally near; products of one shape give a row the same code in any company.
 """
+
+CALIBRATION_ROWS = 16384
+"""Rows, at most, on which :meth:`SemanticEncoder.calibrate` looks at all distances at once."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class SemanticEncoder(nn.Module):
             )
         if not 0 <= dropout < 1:
             raise ConfigurationError(f"model.dropout is {dropout}; expected 0 or more and less than 1.")
+        if any(width < 1 for width in hidden):
+            raise ConfigurationError(f"model.hidden is {list(hidden)}; expected widths of 1 or more.")
         self.input_dim, self.latent_dim = int(input_dim), int(min(latent_dim, input_dim))
         self.hidden, self.dropout, self.quantizer_kind = tuple(int(w) for w in hidden), float(dropout), quantizer
         self.encoder = CorrectedLinear(self.input_dim, self.hidden, self.latent_dim, dropout=self.dropout)
@@ -147,27 +153,29 @@ class SemanticEncoder(nn.Module):
         scaling: C. Guo et al., "On Calibration of Modern Neural Networks", 2017); another one
         that by which distances count in units of the mean gap between the two nearest codewords.
         """
-        training = self.training
-        self.eval()
-        for level, distances_NK in enumerate(self.level_distances(x_ND)):
+        number = min(len(x_ND), CALIBRATION_ROWS)
+        rows = torch.arange(number) * len(x_ND) // number  # spread evenly
+        for level, distances_NK in enumerate(self.level_distances(x_ND[rows])):
             two_nearest_N2 = distances_NK.topk(2, largest=False).values
             unit = (two_nearest_N2[:, 1] - two_nearest_N2[:, 0]).mean().clamp_min(1e-12)
-            known_N = None if labels_NL is None else labels_NL[:, level] >= 0
             log_sharpness = -unit.log()
-            if known_N is not None and labels_NL is not None and bool(known_N.any()):
+            labels_N = None if labels_NL is None else labels_NL[rows, level]
+            if labels_N is not None and bool((labels_N >= 0).any()):
                 candidates = log_sharpness + torch.linspace(-3, 6, 73, device=unit.device)
                 losses = [
-                    nn.functional.cross_entropy(-distances_NK[known_N] * c.exp(), labels_NL[known_N, level])
-                    for c in candidates
+                    nn.functional.cross_entropy(-distances_NK * c.exp(), labels_N, ignore_index=-1) for c in candidates
                 ]
                 log_sharpness = candidates[int(torch.stack(losses).argmin())]
             self.log_sharpness_L[level] = log_sharpness
-        self.train(training)
+
+    @property
+    def sharpness(self) -> Tensor:
+        """Per level, what distances are multiplied with to become logits; learned in its logarithm."""
+        return self.log_sharpness_L.clamp(-20, 20).exp()
 
     def logits(self, distances: Sequence[Tensor]) -> list[Tensor]:
         """Per level B×K, what a softmax turns into the probability of each code."""
-        sharpness_L = self.log_sharpness_L.clamp(-20, 20).exp()
-        return [-distances_BK * sharpness for distances_BK, sharpness in zip(distances, sharpness_L, strict=True)]
+        return [-distances_BK * sharpness for distances_BK, sharpness in zip(distances, self.sharpness, strict=True)]
 
     def latents(self, x_BD: Tensor) -> Tensor:
         """Latents of embeddings, B×Z."""
@@ -187,29 +195,48 @@ class SemanticEncoder(nn.Module):
         error = nn.functional.mse_loss(reconstruction_BD.float(), x_BD.float()) / self.scale.square()
         return SemanticEncoding(latents_BZ, quantized, reconstruction_BD, error)
 
-    @torch.no_grad()
-    def _in_blocks(self, x_ND: Tensor) -> list[tuple[Tensor, int]]:
-        """Blocks of just ``BLOCK_ROWS`` rows, the last one padded, and how many rows of each count."""
-        return [
-            (nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block))), len(block))
-            for block in torch.split(x_ND, BLOCK_ROWS)
-        ]
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """In eval mode and without gradients: what reads the model neither drops units nor moves codewords."""
+        training = self.training
+        if training:
+            self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            if training:
+                self.train()
 
-    @torch.no_grad()
+    def _latent_blocks(self, x_ND: Tensor) -> Iterator[tuple[Tensor, int]]:
+        """Latents of blocks of just ``BLOCK_ROWS`` rows, the last one padded; how many rows count."""
+        for block in torch.split(x_ND, BLOCK_ROWS):
+            yield self.latents(nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block)))), len(block)
+
     def encode(self, x_BD: Tensor) -> Tensor:
         """Codes of embeddings, int64 B×L; a row's code does not depend on the rows beside it."""
-        if not len(x_BD):
-            return torch.zeros(0, len(self.level_sizes), dtype=torch.int64, device=x_BD.device)
-        parts = [self.quantizer.encode(self.latents(block))[:rows] for block, rows in self._in_blocks(x_BD)]
-        return torch.cat(parts)
+        with self._evaluating():
+            return torch.cat([self.quantizer.encode(latents)[:rows] for latents, rows in self._latent_blocks(x_BD)])
 
-    @torch.no_grad()
+    def encode_with_confidence(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes that :meth:`encode` gives, and the probability of each, float32 B×L."""
+        codes, confidences = [], []
+        with self._evaluating():
+            for latents_BZ, rows in self._latent_blocks(x_BD):
+                quantized = self.quantizer(latents_BZ)
+                probabilities = [logits_BK.softmax(1) for logits_BK in self.logits(quantized.distances)]
+                chosen = zip(probabilities, quantized.codes.split(1, 1), strict=True)
+                codes.append(quantized.codes[:rows])
+                confidences.append(torch.cat([p_BK.gather(1, codes_B1) for p_BK, codes_B1 in chosen], 1)[:rows])
+        return torch.cat(codes), torch.cat(confidences)
+
     def level_distances(self, x_BD: Tensor) -> tuple[Tensor, ...]:
-        """Per level B×K, squared distances of what the level sees to its codewords."""
-        parts = [self.quantizer(self.latents(block)).distances for block, _ in self._in_blocks(x_BD)]
-        return tuple(torch.cat(level)[: len(x_BD)] for level in zip(*parts, strict=True))
+        """Per level B×K, the squared distances of which the least decides the code."""
+        with self._evaluating():
+            parts = [self.quantizer(latents).distances for latents, _ in self._latent_blocks(x_BD)]
+            return tuple(torch.cat(level)[: len(x_BD)] for level in zip(*parts, strict=True))
 
-    @torch.no_grad()
     def decode(self, codes_BL: Tensor) -> Tensor:
         """Embeddings of codes, or of prefixes of codes, B×D."""
-        return self.reconstruct(self.quantizer.decode(codes_BL))
+        with self._evaluating():
+            return self.reconstruct(self.quantizer.decode(codes_BL))

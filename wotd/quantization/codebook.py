@@ -8,9 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wotd.errors import TrainingError
+from wotd.errors import ConfigurationError, TrainingError
+from wotd.quantization.products import squared_distances
 
 _CHUNK_ROWS = 8192
+_TRACE = 2.0**-20
+"""How much a codeword's place counts in its next one, in even shares; a power of two, so that it adds no rounding."""
 
 
 class Codebook(nn.Module):
@@ -26,7 +29,6 @@ class Codebook(nn.Module):
     embed_avg_KZ: Tensor
     cluster_size_K: Tensor
     initialised: Tensor
-    revived: Tensor
 
     def __init__(self, size: int, dim: int, *, decay: float = 0.99, revive_below: float = 0.02) -> None:
         """Make an unstarted codebook.
@@ -37,26 +39,27 @@ class Codebook(nn.Module):
             decay: share of the running sums that a batch leaves in place, in [0, 1).
             revive_below: a code is dead when its running count falls below this share of an even
                 share of the batch; 0 never revives.
+
+        Raises:
+            ConfigurationError: if a number is out of range.
         """
         super().__init__()
+        if not 0 <= decay < 1:
+            raise ConfigurationError(f"model.quantizer.decay is {decay}; expected 0 or more and less than 1.")
+        if not 0 <= revive_below < 1:
+            raise ConfigurationError(
+                f"model.quantizer.revive_below is {revive_below}; expected 0 or more and less than 1."
+            )
         self.size, self.dim, self.decay, self.revive_below = size, dim, decay, revive_below
         self.register_buffer("embed_KZ", torch.zeros(size, dim))
         self.register_buffer("embed_avg_KZ", torch.zeros(size, dim))
         self.register_buffer("cluster_size_K", torch.zeros(size))
         self.register_buffer("initialised", torch.tensor(False))
-        self.register_buffer("revived", torch.tensor(0, dtype=torch.int64))
 
     def distances(self, vectors_BZ: Tensor) -> Tensor:
         """Squared Euclidean distances to all codewords, B×K, not below zero."""
         # The gradient needs the codewords as they were; the batch moves them in place before it comes.
-        codewords_KZ = self.embed_KZ.clone() if self.training else self.embed_KZ
-        squares_K = codewords_KZ.square().sum(1)
-        squares_B1 = vectors_BZ.square().sum(1, keepdim=True)
-        return torch.addmm(squares_K, vectors_BZ, codewords_KZ.T, alpha=-2).add(squares_B1).clamp_min(0)
-
-    def nearest(self, distances_BK: Tensor) -> Tensor:
-        """The nearest codeword of each row, int64 of length B; the lower index where two are equal."""
-        return distances_BK.argmin(1)
+        return squared_distances(vectors_BZ, self.embed_KZ.clone() if self.training else self.embed_KZ)
 
     def lookup(self, codes_B: Tensor) -> Tensor:
         """The codewords of the codes, B×Z."""
@@ -98,49 +101,46 @@ class Codebook(nn.Module):
         Counts are kept per even share (a code that gets B/K of every batch has count 1), so they do
         not depend on the batch size. Under distributed training the sums are those of all processes.
         """
-        counts_K = torch.zeros_like(self.cluster_size_K).index_add_(
-            0, codes_B, torch.ones(len(codes_B), dtype=self.cluster_size_K.dtype, device=codes_B.device)
-        )
-        sums_KZ = torch.zeros_like(self.embed_avg_KZ).index_add_(0, codes_B, vectors_BZ.to(self.embed_avg_KZ.dtype))
-        rows = torch.tensor(float(len(codes_B)), device=codes_B.device)
+        ones_B = torch.ones(len(codes_B), dtype=self.embed_KZ.dtype, device=codes_B.device)
+        counts_K = torch.zeros_like(self.cluster_size_K).index_add_(0, codes_B, ones_B)
+        sums_KZ = torch.zeros_like(self.embed_avg_KZ).index_add_(0, codes_B, vectors_BZ.to(self.embed_KZ.dtype))
         if _distributed():
-            for part in (counts_K, sums_KZ, rows):
-                torch.distributed.all_reduce(part)
-        scale = self.size / rows.clamp_min(1)
-        self.cluster_size_K.mul_(self.decay).add_(counts_K * scale, alpha=1 - self.decay)
-        self.embed_avg_KZ.mul_(self.decay).add_(sums_KZ * scale, alpha=1 - self.decay)
-        self.embed_KZ.copy_(self.embed_avg_KZ / self.cluster_size_K.clamp_min(1e-6).unsqueeze(1))
+            torch.distributed.all_reduce(counts_K)
+            torch.distributed.all_reduce(sums_KZ)
+        elif not len(codes_B):
+            return
+        share = (1 - self.decay) * self.size / counts_K.sum().clamp_min(1)
+        self.cluster_size_K.mul_(self.decay).add_(counts_K.mul_(share))
+        self.embed_avg_KZ.mul_(self.decay).add_(sums_KZ.mul_(share))
+        # A trace of where it was keeps a codeword that is no longer said from becoming 0 over 0.
+        self.embed_KZ.mul_(_TRACE).add_(self.embed_avg_KZ).div_((self.cluster_size_K + _TRACE).unsqueeze(1))
 
     @torch.no_grad()
     def revive(self, vectors_BZ: Tensor) -> int:
-        """Move dead codewords onto rows of the batch; returns how many were dead.
+        """Move dead codewords onto rows of the batch, each onto another one; returns how many were moved.
 
         Codeword, running sum and running count are all reset: a codeword moved alone would be
-        pulled back by its old sum with the next update.
+        pulled back by its old sum with the next update. Under distributed training the rows are
+        those of one process.
         """
-        dead_K = self.cluster_size_K < self.revive_below
-        dead = int(dead_K.sum())
-        if not dead or not len(vectors_BZ):
+        dead_N = (self.cluster_size_K < self.revive_below).nonzero().flatten()
+        if not len(dead_N):  # for all processes alike, since they share the counts
             return 0
-        rows = torch.randint(len(vectors_BZ), (dead,), device=vectors_BZ.device)
-        fresh = vectors_BZ[rows].to(self.embed_KZ.dtype)
+        rows = torch.randperm(len(vectors_BZ), device=vectors_BZ.device)[: len(dead_N)]
+        fresh_NZ = vectors_BZ[rows].to(self.embed_KZ.dtype)
         if _distributed():
-            torch.distributed.broadcast(fresh, 0)
-        self.embed_KZ[dead_K] = fresh
-        self.embed_avg_KZ[dead_K] = fresh
-        self.cluster_size_K[dead_K] = 1.0
-        self.revived.add_(dead)
-        return dead
+            fresh_NZ = _longest_of_all(fresh_NZ)
+        dead_N = dead_N[: len(fresh_NZ)]
+        self.embed_KZ[dead_N] = fresh_NZ
+        self.embed_avg_KZ[dead_N] = fresh_NZ
+        self.cluster_size_K[dead_N] = 1.0
+        return len(dead_N)
 
 
 def assign(vectors_NZ: Tensor, codewords_KZ: Tensor) -> Tensor:
     """The nearest codeword of each row, in chunks so that memory stays flat; int64 of length N."""
-    squares_K = codewords_KZ.square().sum(1)
     return torch.cat(
-        [
-            torch.addmm(squares_K, chunk, codewords_KZ.T, alpha=-2).argmin(1)
-            for chunk in torch.split(vectors_NZ, _CHUNK_ROWS)
-        ]
+        [squared_distances(chunk, codewords_KZ).argmin(1) for chunk in torch.split(vectors_NZ, _CHUNK_ROWS)]
     )
 
 
@@ -195,3 +195,15 @@ def _seeds(vectors_NZ: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 def _distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _longest_of_all(rows_NZ: Tensor) -> Tensor:
+    """The rows of the process that has most of them, the same on all; one without rows takes part too."""
+    lengths = torch.zeros(torch.distributed.get_world_size(), dtype=torch.int64, device=rows_NZ.device)
+    lengths[torch.distributed.get_rank()] = len(rows_NZ)
+    torch.distributed.all_reduce(lengths)
+    source = int(lengths.argmax())
+    if source != torch.distributed.get_rank():
+        rows_NZ = rows_NZ.new_empty(int(lengths[source]), rows_NZ.shape[1])
+    torch.distributed.broadcast(rows_NZ, source)
+    return rows_NZ

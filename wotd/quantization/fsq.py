@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wotd.quantization.hvq import Quantized
+from wotd.quantization.products import linear
 
 
 class FiniteScalarQuantizer(nn.Module):
@@ -60,7 +61,7 @@ class FiniteScalarQuantizer(nn.Module):
         if len(directions_LZ) < len(self.level_sizes):
             directions_LZ = nn.functional.pad(directions_LZ, (0, 0, 0, len(self.level_sizes) - len(directions_LZ)))
         self.read.weight.copy_(directions_LZ)
-        self.scale_L.copy_((latents_NZ @ directions_LZ.T).std(0).clamp_min(1e-6) * 1.5)
+        self.scale_L.copy_((latents_NZ @ directions_LZ.T).std(0, correction=0).clamp_min(1e-6) * 1.5)
         self.write.weight.copy_(directions_LZ.T * self.scale_L)
         self.started.fill_(True)
 
@@ -68,7 +69,7 @@ class FiniteScalarQuantizer(nn.Module):
         return [torch.linspace(-1, 1, size, device=self.scale_L.device) for size in self.level_sizes]
 
     def _bounded(self, latents_BZ: Tensor) -> Tensor:
-        return torch.tanh(self.read(latents_BZ) / self.scale_L)
+        return torch.tanh(linear(latents_BZ, self.read.weight) / self.scale_L)
 
     def forward(self, latents_BZ: Tensor) -> Quantized:
         """Round a batch to the grids, with straight-through gradients."""

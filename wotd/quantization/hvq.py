@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wotd.errors import TrainingError
-from wotd.quantization.codebook import Codebook
+from wotd.errors import ConfigurationError, TrainingError
+from wotd.quantization.codebook import Codebook, assign
 from wotd.quantization.reading import LevelReading
 
 
@@ -24,9 +24,10 @@ class Quantized:
     Attributes:
         codes: int64 B×L, one index per level.
         quantized: B×Z, the sum of the codewords, with the gradient of the latents (straight-through).
-        commitment: mean squared distance between each level's input and its codeword, over levels.
+        commitment: mean squared distance between a free level's input and its codeword, over levels
+            and dimensions; that between latents and quantized where all levels are taught.
         inputs: per level B×Z (B×1 where levels are numbers), what the level was given to say.
-        distances: per level B×K, squared distances of the level's input to the codewords.
+        distances: per level B×K, the squared distances of which the least decides the code.
     """
 
     codes: Tensor
@@ -67,8 +68,17 @@ class HierarchicalVectorQuantizer(nn.Module):
             decay: share of a codeword's running sum that a batch leaves in place.
             revive_below: use, as a share of an even share, below which a free level's code is moved.
             start_iterations: of k-means, per level.
+
+        Raises:
+            ConfigurationError: if a number is out of range.
         """
         super().__init__()
+        if start_iterations < 1:
+            raise ConfigurationError(f"model.quantizer.start_iterations is {start_iterations}; expected 1 or more.")
+        if strange := [level for level in taught if not 0 <= level < len(level_sizes)]:
+            raise ConfigurationError(
+                f"model.quantizer.taught names the levels {strange}; there are levels 0 to {len(level_sizes) - 1}."
+            )
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
         self.taught, self.start_iterations = tuple(sorted(int(level) for level in taught)), start_iterations
         self.codebooks = nn.ModuleList(
@@ -120,7 +130,7 @@ class HierarchicalVectorQuantizer(nn.Module):
                 level.start_from_codes(residuals_NZ, codes_N)
             else:
                 level.start(residuals_NZ, generator, iterations=self.start_iterations)
-                codes_N = level.distances(residuals_NZ).argmin(1)
+                codes_N = assign(residuals_NZ, level.embed_KZ)
             residuals_NZ = residuals_NZ - level.lookup(codes_N)
 
     def forward(self, latents_BZ: Tensor) -> Quantized:
@@ -132,7 +142,7 @@ class HierarchicalVectorQuantizer(nn.Module):
             codes, inputs, distances, commitments = [], [], [], []
             for index, level in enumerate(self.levels):
                 distances_BK = self._distances(index, latents_BZ, residuals_BZ)
-                codes_B = level.nearest(distances_BK.detach())
+                codes_B = distances_BK.argmin(1)
                 codeword_BZ = level.lookup(codes_B)
                 if index not in self.taught:
                     commitments.append(nn.functional.mse_loss(residuals_BZ, codeword_BZ))
@@ -157,7 +167,7 @@ class HierarchicalVectorQuantizer(nn.Module):
         """Codes of latents, int64 B×L."""
         residuals_BZ, codes = latents_BZ, []
         for index, level in enumerate(self.levels):
-            codes_B = level.nearest(self._distances(index, latents_BZ, residuals_BZ))
+            codes_B = self._distances(index, latents_BZ, residuals_BZ).argmin(1)
             residuals_BZ = residuals_BZ - level.lookup(codes_B)
             codes.append(codes_B)
         return torch.stack(codes, 1)

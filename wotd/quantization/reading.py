@@ -8,6 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wotd.quantization.products import linear, squared_distances
+
+_FAR = 10.0
+"""How many times farther out than the farthest labelled row lies the key of a label that never occurs."""
+
 
 class LevelReading(nn.Module):
     """Chooses a code by the nearest of K keys in a view of the latent that tells the labels apart.
@@ -29,16 +34,13 @@ class LevelReading(nn.Module):
 
     def distances(self, latents_BZ: Tensor) -> Tensor:
         """Squared distances of the latents' views to the keys, B×K."""
-        seen_BM = latents_BZ @ self.view_MZ.T
-        squares_K = self.keys_KM.square().sum(1)
-        squares_B1 = seen_BM.square().sum(1, keepdim=True)
-        return torch.addmm(squares_K, seen_BM, self.keys_KM.T, alpha=-2).add(squares_B1).clamp_min(0)
+        return squared_distances(linear(latents_BZ, self.view_MZ), self.keys_KM)
 
     @torch.no_grad()
     def start(self, latents_NZ: Tensor, labels_N: Tensor, *, shrinkage: float = 0.1) -> None:
         """Start at the discriminant directions of the labelled rows and the means of the labels.
 
-        A label that no row bears gets a key far from all rows, so that it is never said by accident.
+        A label that no row bears gets a key far from all rows, so that it is never said.
 
         Args:
             latents_NZ: a large sample.
@@ -64,7 +66,7 @@ class LevelReading(nn.Module):
         view_MZ = (whiten_ZZ @ directions[: self.view_dim].T).T
         view_MZ = nn.functional.pad(view_MZ, (0, 0, 0, self.view_dim - len(view_MZ)))
         keys_KM = means_KZ @ view_MZ.T
-        far = 4 * keys_KM[present_K].norm(dim=1).max().clamp_min(1.0)
-        keys_KM[~present_K] = far / self.view_dim**0.5
+        reach = (x_NZ @ view_MZ.T).norm(dim=1).max()
+        keys_KM[~present_K] = _FAR * reach.clamp_min(1.0) / self.view_dim**0.5
         self.view_MZ.copy_(view_MZ)
         self.keys_KM.copy_(keys_KM)

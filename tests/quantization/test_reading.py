@@ -1,0 +1,124 @@
+"""Levels that are taught: their start is discriminant analysis, whatever labels are missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from torch import Tensor
+
+from wotd.quantization.reading import LevelReading
+
+
+def labelled(size: int, each: int, dim: int, *, apart: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Overlapping classes of equal counts with a common, correlated spread."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = apart * torch.randn(size, dim, generator=generator)
+    mixing = torch.randn(dim, dim, generator=generator)
+    labels = torch.arange(size).repeat_interleave(each)
+    return centres[labels] + torch.randn(size * each, dim, generator=generator) @ mixing, labels
+
+
+def said(reading: LevelReading, x: Tensor) -> Tensor:
+    return reading.distances(x).argmin(1)
+
+
+@given(
+    size=st.integers(2, 6),
+    dim=st.integers(1, 9),
+    shrinkage=st.sampled_from([0.05, 0.1, 0.5]),
+    seed=st.integers(0, 300),
+)
+@settings(max_examples=30, deadline=None)
+def test_the_start_decides_as_discriminant_analysis_does(size: int, dim: int, shrinkage: float, seed: int) -> None:
+    x, labels = labelled(size, 30, dim, seed=seed)
+    new, _ = labelled(size, 20, dim, seed=seed + 1)
+    reading = LevelReading(size, dim)
+    reading.start(x, labels, shrinkage=shrinkage)
+    theirs = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(x.double().numpy(), labels.numpy())
+    both = torch.cat([x, new])
+    scores = theirs.decision_function(both.double().numpy())
+    scores = np.column_stack([-scores, scores]) / 2 if size == 2 else scores
+    second, best = np.sort(scores, axis=1)[:, -2:].T
+    clear = best - second > 1e-3  # what lies on a border may fall to either side
+    np.testing.assert_array_equal(said(reading, both).numpy()[clear], scores.argmax(1)[clear])
+
+
+def test_frequent_labels_do_not_rule() -> None:
+    """Ten times the rows of one label change nothing: every label counts the same."""
+    x, labels = labelled(3, 40, 5)
+    often = (torch.cat([x, *[x[labels == 0]] * 9]), torch.cat([labels, *[labels[labels == 0]] * 9]))
+    even, uneven = LevelReading(3, 5), LevelReading(3, 5)
+    even.start(x, labels)
+    uneven.start(*often)
+    assert torch.equal(said(even, x), said(uneven, x))
+
+
+def test_unknown_labels_are_left_out() -> None:
+    x, labels = labelled(4, 30, 5)
+    known, more = LevelReading(4, 5), LevelReading(4, 5)
+    known.start(x, labels)
+    more.start(torch.cat([x, 100 + x]), torch.cat([labels, torch.full_like(labels, -1)]))
+    torch.testing.assert_close(known.keys_KM, more.keys_KM)
+    torch.testing.assert_close(known.view_MZ, more.view_MZ)
+
+
+@given(
+    size=st.integers(2, 9),
+    present=st.integers(1, 8),
+    dim=st.integers(1, 12),
+    apart=st.sampled_from([0.0, 0.1, 5.0]),
+    seed=st.integers(0, 300),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_label_that_never_occurs_is_never_said(size: int, present: int, dim: int, apart: float, seed: int) -> None:
+    present = min(present, size)
+    x, labels = labelled(present, 40, dim, apart=apart, seed=seed)
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+    reading = LevelReading(size, dim)
+    reading.start(x, order[labels])
+    unseen, _ = labelled(present, 200, dim, apart=apart, seed=seed)
+    assert set(said(reading, torch.cat([x, unseen])).tolist()) <= set(order[:present].tolist())
+
+
+def test_its_view_has_one_dimension_less_than_codes_at_most() -> None:
+    assert LevelReading(8, 128).view_MZ.shape == (7, 128)
+    assert LevelReading(8, 3).view_MZ.shape == (3, 3)
+    assert LevelReading(8, 3).keys_KM.shape == (8, 3)
+
+
+def test_distances_are_those_of_the_views() -> None:
+    x, labels = labelled(4, 30, 5)
+    reading = LevelReading(4, 5)
+    reading.start(x, labels)
+    expected = torch.cdist(x @ reading.view_MZ.T, reading.keys_KM).square()
+    torch.testing.assert_close(reading.distances(x), expected, rtol=1e-3, atol=1e-3)
+    assert reading.distances(x).min().item() >= 0
+
+
+def test_gradients_teach_view_and_keys() -> None:
+    x, labels = labelled(4, 30, 5, apart=0.3)
+    reading = LevelReading(4, 5)
+    reading.start(x, labels)
+    optimizer = torch.optim.SGD(reading.parameters(), lr=0.05)
+    losses = []
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(-reading.distances(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_row_a_label_starts_without_nan(rows: int) -> None:
+    reading = LevelReading(4, 3)
+    x = torch.randn(rows, 3, generator=torch.Generator().manual_seed(0))
+    reading.start(x, torch.arange(rows))
+    assert bool(torch.isfinite(reading.view_MZ).all())
+    assert bool(torch.isfinite(reading.keys_KM).all())
+    assert torch.equal(said(reading, x), torch.arange(rows))
