@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("results", ("wotd.artifacts", "wotd.publication", "wotd.model_card", "wotd.hub")),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation")),
-    ("composition / training", ("wotd.pipeline",)),
+    ("composition / training", ("wotd.pipeline", "wotd.checkpoints")),
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.

@@ -10,21 +10,26 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import InstantiationException, OverrideParseException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from wotd.errors import ConfigurationError
+from wotd.errors import ConfigurationError, WOTDError
 
 CONFIG_NAME = "train"
 _PACKAGE = Path(__file__).resolve().parent
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_recursive_", "_convert_"})
-_SINGLE = re.compile(r"^\+?(taxonomy|provider|embedding|data|model|trainer|experiment)=\[")
+_NEEDED = frozenset({"taxonomy", "provider", "embedding", "data", "model", "trainer"})
+_PLAIN_KEYS: dict[str, Any] = {"name": str, "seed": int, "ckpt_path": str | None, "artifacts.texts": bool}
+"""What stands in ``train.yaml`` itself and so feeds no signature."""
+_CHOICE = re.compile(r"^\+?([a-z_/]+)=(\[|(?:null|~)?$)")
 
 
 def config_directory() -> Path:
@@ -46,7 +51,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         ConfigurationError: what is wrong with an override, with the nearest right key.
     """
-    refuse_lists(overrides)
+    refuse_wrong_choices(overrides)
     if GlobalHydra.instance().is_initialized():
         return _composed(overrides)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
@@ -60,17 +65,25 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
         raise ConfigurationError(explain(error, overrides)) from error
 
 
-def refuse_lists(overrides: Iterable[str]) -> None:
-    """Refuse ``provider=[a,b]``: Hydra would let the second overwrite the first without a word.
+def refuse_wrong_choices(overrides: Iterable[str]) -> None:
+    """Refuse what Hydra would take for a choice of a group and should not.
+
+    Of ``provider=[a,b]`` it would let the second overwrite the first without a word; of
+    ``logger=null`` it says only that something is no string.
 
     Raises:
         ConfigurationError: naming the form that works.
     """
     for override in overrides:
-        if match := _SINGLE.match(override):
-            group = match.group(1)
-            hint = "use provider=mixed and set a root for each" if group == "provider" else "use -m to sweep over them"
-            raise ConfigurationError(f"{override}: {group} takes one option, not a list; {hint}.")
+        match = _CHOICE.match(override)
+        if not match or not options(match.group(1)):
+            continue
+        group, hint = match.group(1), "use -m to sweep over several"
+        if match.group(2) != "[":
+            hint = f"it has {', '.join(options(group))}" if group in _NEEDED else f"~{group} leaves it out"
+        elif group == "provider":
+            hint = "use provider=mixed and set a root for each"
+        raise ConfigurationError(f"{override}: {group} takes one option; {hint}.")
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
@@ -80,19 +93,32 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         error: what was raised.
         overrides: what was asked for; the keys of the groups chosen there are those that are right.
     """
-    message = " ".join(str(part) for part in (error, error.__cause__) if part is not None and str(part) != "None")
-    if match := re.search(r"Could not override '([^']+)'", message):
-        return unknown_key(match.group(1), known_keys(overrides))
-    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", message):
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read; expected KEY=VALUE, with quotes around what is more than a word."
+    message = "\n".join(str(part) for part in (error, error.__cause__) if part is not None)
+    if match := re.search(r"To append to your default list use \+(\S+)", message):
+        return f"{match.group(1)} adds to the config; write it with a plus sign: +{match.group(1)}."
+    if match := re.search(r"Could not override '([^']+)'\.\s+To append to your config use (.+)", message):
+        inner = re.search(r"full_key: (\S+)", message)
+        return _no_such_key(inner.group(1) if inner else match.group(1), match.group(2), overrides)
+    if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", message):
         group, option = match.groups()
         return (
             f"{group} has no option '{option}'{_nearest(option, options(group))}; it has {', '.join(options(group))}."
         )
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", message):
         return f"the key '{match.group(1)}' exists already; write it without the plus sign."
-    if match := re.search(r"Missing mandatory value: (\S+)", message):
-        return f"the key '{match.group(1)}' has no value; set it with {match.group(1)}=VALUE."
     return message.strip().splitlines()[0].rstrip(".") + "."
+
+
+def _no_such_key(key: str, addition: str, overrides: Sequence[str]) -> str:
+    config = _with_choices(overrides)
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent)
+    # An open mapping, or an argument of the target that the config leaves at its default.
+    if node == {} or (isinstance(node, DictConfig) and "_target_" in node and name in _parameters(node, parent)):
+        return f"'{key}' would be a new entry; write it with a plus sign: {addition}."
+    return unknown_key(key, _names(config))
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -116,13 +142,25 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
 
 
-def known_keys(overrides: Sequence[str] = ()) -> list[str]:
-    """Every dotted key of the config with the groups chosen in the overrides, and the names of the groups."""
+def known_keys() -> list[str]:
+    """Every dotted key of the default config, and the names of the groups."""
+    return _names(_with_choices())
+
+
+def _with_choices(overrides: Sequence[str] = ()) -> DictConfig:
+    """The config with the groups chosen in the overrides and everything else as it is by default."""
     split = [(override, *override.lstrip("+").partition("=")[::2]) for override in overrides]
     choices = [override for override, group, option in split if option in options(group)]
-    with _quiet_hydra():
-        keys = _keys(OmegaConf.to_container(compose(choices), resolve=False))
-        return [key for key in keys if key.rpartition(".")[2] not in _HYDRA_KEYS]
+    with _quiet_hydra(), initialize_config_dir(str(config_directory()), version_base="1.3"):
+        try:
+            return hydra_compose(CONFIG_NAME, overrides=choices)
+        except Exception:  # what is wrong is among the choices themselves
+            return hydra_compose(CONFIG_NAME)
+
+
+def _names(config: DictConfig) -> list[str]:
+    keys = _keys(OmegaConf.to_container(config, resolve=False))
+    return [key for key in keys if key.rpartition(".")[2] not in _HYDRA_KEYS]
 
 
 class _quiet_hydra:  # noqa: N801  used like a function
@@ -153,17 +191,20 @@ def check(config: DictConfig, *, unused: Iterable[str] = ()) -> None:
     Raises:
         ConfigurationError: all keys without a value at once; else the first unknown key or wrong type.
     """
-    used = {str(key): value for key, value in OmegaConf.to_container(config, resolve=False).items()}  # type: ignore[union-attr]
-    for group in unused:
-        used.pop(group, None)
+    used = [str(key) for key in config if key not in set(unused)]
     missing = sorted(key for key in OmegaConf.missing_keys(config) if key.split(".")[0] in used)
     if missing:
         plural = "keys have" if len(missing) > 1 else "key has"
         listed = ", ".join(f"{key}=…" for key in missing)
         raise ConfigurationError(f"{len(missing)} {plural} no value; set {listed}.")
-    resolved = OmegaConf.to_container(config, resolve=True)
+    for group in _NEEDED.difference(unused):
+        if not isinstance(config.get(group), DictConfig):
+            raise ConfigurationError(f"{group} is {config.get(group)}; choose one of {', '.join(options(group))}.")
+    for key, kind in _PLAIN_KEYS.items():
+        _check_type(OmegaConf.select(config, key), kind, key)
+    resolved: Any = OmegaConf.to_container(config, resolve=True)
     for group in used:
-        _check_node(resolved[group], group)  # type: ignore[index,call-overload]
+        _check_node(resolved[group], group)
 
 
 def _check_node(node: Any, path: str) -> None:
@@ -177,7 +218,7 @@ def _check_node(node: Any, path: str) -> None:
 
 def _check_call(node: Mapping[str, Any], path: str) -> None:
     target = _located(str(node["_target_"]), path)
-    parameters = inspect.signature(target).parameters
+    parameters = _parameters(node, path)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
     hints = _hints(target)
@@ -188,6 +229,10 @@ def _check_call(node: Mapping[str, Any], path: str) -> None:
             raise ConfigurationError(unknown_key(f"{path}.{key}", [f"{path}.{name}" for name in parameters]))
         if key in hints and not (isinstance(value, Mapping) and "_target_" in value):
             _check_type(value, hints[key], f"{path}.{key}")
+
+
+def _parameters(node: Mapping[Any, Any], path: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(_located(str(node["_target_"]), path)).parameters
 
 
 def _located(target: str, path: str) -> Callable[..., Any]:
@@ -213,14 +258,57 @@ def _check_type(value: Any, hint: Any, path: str) -> None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        name = getattr(hint, "__name__", str(hint)) if inspect.isclass(hint) else str(hint)
-        expected = name.replace("typing.", "").replace("NoneType", "None")
-        raise ConfigurationError(f"{path} is {value!r}; expected {expected}.") from error
+        shown = "null" if value is None else repr(value)
+        raise ConfigurationError(f"{path} is {shown}; expected {_described(hint)}.") from error
 
 
-def build(node: Any) -> Any:
-    """What a checked node of a config stands for: its ``_target_`` called with its settings, inner nodes first."""
-    return instantiate(node, _convert_="all")
+_KINDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
+
+
+def _described(hint: Any) -> str:
+    """A type in the words of a config: ``list of whole numbers`` rather than ``Sequence[int]``."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_described(argument) for argument in arguments))
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (list, tuple, Sequence):
+        return f"a list, each {_described(arguments[0])}" if arguments else "a list"
+    if origin in (dict, Mapping):
+        return "a mapping"
+    return _KINDS.get(hint) or str(getattr(hint, "__name__", hint))
+
+
+def build(node: Any, path: str = "", /, **given: Any) -> Any:
+    """What a checked node of a config stands for: its ``_target_`` called with its settings, inner nodes first.
+
+    Args:
+        node: the node.
+        path: where it stands in the config, for errors.
+        given: arguments that no config holds; they are handed over as they are.
+
+    Raises:
+        WOTDError: as the target raised it, not wrapped.
+        ConfigurationError: if a class of Lightning refuses its settings.
+    """
+    try:
+        # In two steps, since Hydra would take what is given, dataclasses among it, for configs.
+        return instantiate(node, _partial_=True, _convert_="all")(**given)
+    except InstantiationException as error:  # of an inner node
+        if isinstance(error.__cause__, WOTDError):
+            raise error.__cause__ from None
+        raise
+    except Exception as error:
+        if not str(node["_target_"]).startswith("lightning.") or isinstance(error, WOTDError):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigurationError(f"{path}: {reason.rstrip('.')}.") from error
 
 
 def overrides_of(settings: Mapping[str, Any]) -> list[str]:

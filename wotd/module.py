@@ -1,7 +1,7 @@
 """The LightningModule: one step, one validation, one optimizer around the plain-torch model.
 
 Scalars it logs: ``{train,val}/loss``, ``{train,val}/TERM`` and ``{train,val}/TERM_weighted`` for the
-terms of :mod:`wotd.losses`.
+terms of :mod:`wotd.losses`; those of training are means over the steps since they were logged last.
 """
 
 from __future__ import annotations
@@ -78,6 +78,9 @@ class SemanticIDModule(lightning.LightningModule):
         self.losses, self.optimizer = losses or LossWeights(), optimizer or OptimizerSettings()
         self.supervised, self.compile_networks, self.seed = supervised, compile, seed
         self.provenance = dict(provenance or {})
+        self._recent: Tensor | None = None
+        self._recent_steps = 0
+        self._has_prior: list[bool] | None = None
         for level, size in enumerate(encoder.level_sizes):
             self.register_buffer(f"prior_{level}", torch.zeros(size))
 
@@ -85,7 +88,9 @@ class SemanticIDModule(lightning.LightningModule):
     def priors(self) -> list[Tensor | None]:
         """Per level the distribution of its labels in the training data, None where it is free."""
         buffers = [getattr(self, f"prior_{level}") for level in range(len(self.model.level_sizes))]
-        return [prior_K if bool(prior_K.any()) else None for prior_K in buffers]
+        if self._has_prior is None:  # asked once: on a GPU the answer is waited for
+            self._has_prior = [bool(prior_K.any()) for prior_K in buffers]
+        return [prior_K if has else None for prior_K, has in zip(buffers, self._has_prior, strict=True)]
 
     def configure_model(self) -> None:
         """Compile the two networks in place, which leaves the names in the state dict as they are."""
@@ -97,10 +102,10 @@ class SemanticIDModule(lightning.LightningModule):
     @torch.no_grad()
     def start(self, dataset: EmbeddingDataset) -> None:
         """Start the model on a spread of the data's rows; deterministic by seed on every process."""
-        rows = torch.linspace(0, len(dataset) - 1, min(len(dataset), START_ROWS)).long()
-        batch = dataset[rows]
+        count = min(len(dataset), START_ROWS)
+        batch = dataset[torch.arange(count) * len(dataset) // count]
         embeddings, labels = batch.embeddings.to(self.device), batch.labels.to(self.device)
-        logger.info("starting %d levels on %d vectors", len(self.model.level_sizes), len(rows))
+        logger.info("starting %d levels on %d vectors", len(self.model.level_sizes), count)
         generator = torch.Generator().manual_seed(self.seed)
         self.model.start(embeddings, generator, labels if self.supervised else None)
         if self.supervised:
@@ -112,6 +117,7 @@ class SemanticIDModule(lightning.LightningModule):
             if len(known_N):
                 counts_K = torch.bincount(known_N, minlength=size).float() + 1.0
                 getattr(self, f"prior_{level}").copy_(counts_K / counts_K.sum())
+        self._has_prior = None
 
     def forward(self, embeddings_BD: Tensor) -> SemanticEncoding:
         """What the model makes of a batch."""
@@ -124,45 +130,55 @@ class SemanticIDModule(lightning.LightningModule):
         encoding = self(batch.embeddings)
         return semantic_losses(encoding, self.model.sharpness, labels_BL, self.priors), encoding
 
+    def on_train_start(self) -> None:
+        """Log at least once an epoch, however few steps it has."""
+        self._has_prior = None  # a checkpoint may have brought others
+        trainer = self.trainer
+        steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+        trainer.log_every_n_steps = min(trainer.log_every_n_steps, max(1, steps))  # type: ignore[attr-defined]
+
+    def on_train_batch_start(self, batch: EmbeddingBatch, batch_idx: int) -> None:
+        """Draw each step's randomness from a seed of its own, so that a run that goes on draws the same."""
+        del batch, batch_idx
+        torch.manual_seed(self.seed + 1_000_003 * (self.trainer.global_step + 1) + self.trainer.global_rank)
+
     def training_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
-        """One batch; its terms are logged at the trainer's logging interval only."""
+        """One batch; its terms are logged in the steps that the trainer logs."""
+        del batch_idx
         terms, _ = self.terms(batch)
         weighted = terms.weighted(self.losses)
         loss = weighted.total()
-        if batch_idx % max(1, self.trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
-            self.log("train/loss", loss.detach(), prog_bar=True)
-            self._log_terms("train", terms, weighted, len(batch.embeddings))
+        scalars = _scalars("train", loss, terms, weighted)
+        values = torch.stack(list(scalars.values())).detach().float()
+        self._recent = values if self._recent is None else self._recent + values
+        self._recent_steps += 1
+        if step_is_logged(self.trainer):
+            means = (self._recent / self._recent_steps).unbind()
+            self.log_dict(dict(zip(scalars, means, strict=True)))
+            self._recent, self._recent_steps = None, 0
         return loss
 
     @torch.no_grad()
     def validation_loss(self, dataset: EmbeddingDataset) -> float:
         """``val/loss`` of the model as it stands, outside of any trainer."""
-        training, self_device = self.training, self.device
+        training = self.training
         self.eval()
-        total, rows = 0.0, 0
+        total = 0.0
         for index in torch.split(torch.arange(len(dataset)), 1024):
-            batch = dataset[index]
-            moved = EmbeddingBatch(batch.embeddings.to(self_device), batch.labels.to(self_device))
-            terms, _ = self.terms(moved)
+            embeddings, labels = dataset[index]
+            terms, _ = self.terms(EmbeddingBatch(embeddings.to(self.device), labels.to(self.device)))
             total += float(terms.weighted(self.losses).total()) * len(index)
-            rows += len(index)
         self.train(training)
-        return total / max(1, rows)
+        return total / max(1, len(dataset))
 
     def validation_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch of validation; returns its codes for whoever counts them."""
         del batch_idx
         terms, encoding = self.terms(batch)
         weighted = terms.weighted(self.losses)
-        rows = len(batch.embeddings)
-        self.log("val/loss", weighted.total(), prog_bar=True, batch_size=rows, sync_dist=True)
-        self._log_terms("val", terms, weighted, rows)
+        scalars = _scalars("val", weighted.total(), terms, weighted)
+        self.log_dict(scalars, batch_size=len(batch.embeddings), sync_dist=True)
         return encoding.quantized.codes
-
-    def _log_terms(self, stage: str, terms: LossTerms, weighted: LossTerms, rows: int) -> None:
-        values = {f"{stage}/{name}": value.detach() for name, value in terms.to_mapping().items()}
-        values |= {f"{stage}/{name}_weighted": value.detach() for name, value in weighted.to_mapping().items()}
-        self.log_dict(values, batch_size=rows, sync_dist=stage == "val")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; fused unless gradients are scaled (Lightning would then leave them scaled)."""
@@ -184,6 +200,19 @@ class SemanticIDModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the encoder's shape and the run's provenance, as plain data."""
         checkpoint["wotd"] = {"encoder": self.model.config, **self.provenance}
+
+
+def step_is_logged(trainer: lightning.Trainer) -> bool:
+    """Whether the trainer hands to its logger what the step at hand logs; asked before the optimizer steps."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return every > 0 and (trainer.global_step + 1) % every == 0
+
+
+def _scalars(stage: str, loss: Tensor, terms: LossTerms, weighted: LossTerms) -> dict[str, Tensor]:
+    """The loss and its terms by the names they are logged under."""
+    scalars = {f"{stage}/loss": loss}
+    scalars |= {f"{stage}/{name}": value for name, value in terms.to_mapping().items()}
+    return scalars | {f"{stage}/{name}_weighted": value for name, value in weighted.to_mapping().items()}
 
 
 def build_module(

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from wotd import artifacts as artifact_folder
 from wotd.callbacks import MixedPrecision
-from wotd.configuration import check, compose, overrides_of
+from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
+from wotd.configuration import build, check, compose, overrides_of
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
 from wotd.embeddings.embedder import Embedder
@@ -37,6 +45,11 @@ logger = logging.getLogger(__name__)
 
 OUT_OF_DOMAIN_QUANTILE = 0.95
 """A text is out of domain when its code reconstructs it worse than this share of unseen passages."""
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit status of a process that SIGTERM ended, as shells count."""
+
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
 
 Config = DictConfig | Mapping[str, Any] | Sequence[str]
 
@@ -83,35 +96,46 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
 
     Raises:
         WOTDError: in one sentence, what of the config or the data cannot be used.
+        KeyboardInterrupt: after Ctrl-C; ``checkpoints/last.ckpt`` is what to go on from.
+        SystemExit: with status 143, after SIGTERM; likewise.
     """
     start = time.perf_counter()
-    _quiet_lightning()
+    _quiet()
     config, output_dir = as_config(config), Path(output_dir).resolve()
     bare_vectors = bool(config.data.vectors)
-    check(config, unused=("provider", "embedding") if bare_vectors else ())
+    check(config, unused=("provider", "embedding", "taxonomy") if bare_vectors else ())
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
+    taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))
     lightning.seed_everything(config.seed, workers=True, verbose=False)
 
-    taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))
+    # Trainer and model come before the data: what they refuse should not be found out after hours of embedding.
+    trainer = _trainer(config, output_dir)
+    with torch.device("meta"):
+        _module(config, int(config.model.latent_dim), taxonomy)
     data = _data_module(config, taxonomy)
     data.setup()
-    module: SemanticIDModule = instantiate(config.model, _partial_=True, _convert_="all")(
-        data.dimension,
-        taxonomy,
-        seed=config.seed,
-        provenance=_provenance(config, data, taxonomy),
-    )
     seconds = dict(data.seconds)
     training = time.perf_counter()
+    module = _module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
     if checkpoint is None:
         _start(module, data, output_dir)
-    trainer = _trainer(config, output_dir)
-    _fit(trainer, module, data, checkpoint)
+    else:
+        refuse_misfit(checkpoint, module.model, module.provenance["embedding"])
+        logger.info("going on from %s", checkpoint)
+    with _disk_errors(output_dir, "training cannot write to"):
+        _fit(trainer, module, data, checkpoint)
+        best = _best_checkpoint(trainer, output_dir)
     seconds["training"] = time.perf_counter() - training
 
-    best = _best_checkpoint(trainer, output_dir)
+    metrics: dict[str, float] = {}
+    if trainer.is_global_zero:
+        evaluation = time.perf_counter()
+        _load_weights(module, best)
+        metrics = _measure(module, data, taxonomy)
+        seconds["evaluation"] = time.perf_counter() - evaluation
+        seconds["total"] = time.perf_counter() - start
     results = TrainingResults(
-        metrics={},
+        metrics=metrics,
         artifacts=output_dir / "artifacts",
         checkpoint=best,
         output_dir=output_dir,
@@ -120,23 +144,39 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         dropped=data.corpora.dropped.to_mapping() if data.corpora else {},
     )
     if trainer.is_global_zero:
-        _load_weights(module, best)
-        evaluation = time.perf_counter()
-        module.model.eval()
-        results.metrics.update(_measure(module, data, taxonomy))
-        seconds["evaluation"] = time.perf_counter() - evaluation
-        seconds["total"] = time.perf_counter() - start
-        _write_artifacts(config, results, module, data, taxonomy)
-    trainer.strategy.barrier()
+        with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
+            _write_artifacts(config, results, module, data, taxonomy)
     return results
 
 
-def _quiet_lightning() -> None:
-    """Silence what Lightning says of every run and what a run of ours means to do."""
+@contextmanager
+def _disk_errors(folder: Path, sentence: str) -> Iterator[None]:
+    """Say in a sentence what a disk that is full or not ours refuses; nothing is left half-written."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno not in _DISK_ERRORS:
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TrainingError(
+            f"{sentence} {folder}: {reason}; mend that and go on with ckpt_path=last and the same hydra.run.dir."
+        ) from error
+
+
+def _quiet() -> None:
+    """Silence what Lightning says of every run, and all processes of a distributed run but the first."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if not _first_process():
+        logging.getLogger("wotd").setLevel(logging.WARNING)
     for message in (".*LeafSpec.*", ".*exists and is not empty.*", ".*smaller than the logging interval.*",
                     ".*does not have many workers.*", ".*logger=False.*"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
+
+
+def _first_process() -> bool:
+    """Whether this process is the only one or the first of a distributed run, whoever launched it."""
+    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return not any(int(os.environ.get(name) or 0) for name in ranks)
 
 
 def as_config(config: Config) -> DictConfig:
@@ -155,37 +195,28 @@ def as_config(config: Config) -> DictConfig:
     return compose(list(config))
 
 
-def find_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
-    """The checkpoint to go on from; ``last`` is the newest of the run's folder.
-
-    Raises:
-        ConfigurationError: if there is none; the message names the newest runs that have one.
-    """
-    if ckpt_path is None:
-        return None
-    path = output_dir / "checkpoints" / "last.ckpt" if ckpt_path == "last" else Path(ckpt_path).expanduser()
-    if path.is_file():
-        return path
-    found = sorted(Path("outputs").glob("**/checkpoints/last.ckpt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    runs = ", ".join(f"hydra.run.dir={p.parent.parent}" for p in found[:3])
-    hint = f"the newest runs that have one: {runs}" if runs else "no run under outputs/ has one"
-    raise ConfigurationError(f"ckpt_path is {ckpt_path}, but {path} does not exist; {hint}.")
-
-
 def _data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDDataModule:
     if taxonomy is None:
-        bare: WOTDDataModule = instantiate(config.data)
+        bare: WOTDDataModule = build(config.data, "data")
         return bare
-    published = None
-    if previous := config.taxonomy.get("previous"):
-        published = _published_labels(previous, taxonomy)
-    # Made in two steps, since Hydra would take the parts, dataclasses among them, for configs.
-    module: WOTDDataModule = instantiate(config.data, _partial_=True)(
-        provider=instantiate(config.provider, _convert_="all"),
-        embedder=instantiate(config.embedding, _convert_="all"),
+    previous = config.taxonomy.get("previous")
+    module: WOTDDataModule = build(
+        config.data,
+        "data",
+        provider=build(config.provider, "provider"),
+        embedder=build(config.embedding, "embedding"),
         taxonomy=taxonomy,
-        published=published,
+        published=_published_labels(previous, taxonomy) if previous else None,
         strict=bool(config.taxonomy.get("strict", False)),
+    )
+    return module
+
+
+def _module(
+    config: DictConfig, dimension: int, taxonomy: Taxonomy | None, provenance: Mapping[str, Any] | None = None
+) -> SemanticIDModule:
+    module: SemanticIDModule = build(
+        config.model, "model", input_dim=dimension, taxonomy=taxonomy, seed=config.seed, provenance=provenance
     )
     return module
 
@@ -227,28 +258,29 @@ def _embedding(embedder: Embedder | None) -> dict[str, Any] | None:
 
 def _trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
     callbacks: list[Callback] = []
-    precision = "32-true"
-    for name, node in (config.get("callbacks") or {}).items():
-        if node is None:
-            continue
-        directory = {"dirpath": str(output_dir / "checkpoints")} if name == "checkpoint" else {}
-        entry = instantiate(node, **directory, _convert_="all")
+    settings: dict[str, Any] = {}
+    entries = {name: node for name, node in (config.get("callbacks") or {}).items() if node is not None}
+    for name, node in entries.items():
+        entry = build(node, f"callbacks.{name}")
         if isinstance(entry, MixedPrecision):
-            precision = entry.for_accelerator(_accelerator(config.trainer.get("accelerator", "auto")))
-        else:
-            callbacks.append(entry)
-    settings: dict[str, Any] = {"precision": precision} if "precision" not in config.trainer else {}
+            if "precision" not in config.trainer:
+                settings["precision"] = entry.for_accelerator(_accelerator(config.trainer.get("accelerator", "auto")))
+            continue
+        if isinstance(entry, ModelCheckpoint) and entry.dirpath is None:
+            entry.dirpath = str(output_dir / FOLDER)
+        callbacks.append(entry)
     if os.environ.get("LOCAL_WORLD_SIZE") and config.trainer.get("devices") == "auto":
         # Under torchrun on CPUs, Lightning would count one device.
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
-    if not any(isinstance(callback, ModelCheckpoint) for callback in callbacks):
-        settings["enable_checkpointing"] = False
-    trainer: lightning.Trainer = instantiate(config.trainer, _partial_=True, _convert_="all")(
+    trainer: lightning.Trainer = build(
+        config.trainer,
+        "trainer",
         callbacks=callbacks,
-        logger=instantiate(config.logger, save_dir=str(output_dir)) if config.get("logger") else False,
+        logger=build(config.logger, "logger", save_dir=str(output_dir)) if config.get("logger") else False,
         default_root_dir=str(output_dir),
         use_distributed_sampler=False,  # the sampler of the data module knows its rank
-        enable_progress_bar="progress" in (config.get("callbacks") or {}),
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        enable_progress_bar="progress" in entries,
         **settings,
     )
     return trainer
@@ -265,70 +297,95 @@ def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> 
     module.start(data.dataset(TRAIN))
     loss = module.validation_loss(data.dataset(VAL))
     logger.info("closed-form start: val/loss %.4f", loss)
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "val/loss": loss}
-        module.on_save_checkpoint(checkpoint)
-        path = output_dir / "checkpoints" / "start.ckpt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+    if _first_process():
+        state: dict[str, Any] = {"state_dict": module.state_dict(), "val/loss": loss}
+        module.on_save_checkpoint(state)
+        save_start(state, output_dir)
 
 
 def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataModule, checkpoint: Path | None) -> None:
-    if checkpoint is not None:
-        logger.info("going on from %s", checkpoint)
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    if trainer.interrupted:
+    """Train; SIGTERM and Ctrl-C end it after the batch at hand, with a checkpoint to go on from.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        SystemExit: with status 143, after SIGTERM.
+    """
+    with _signals(trainer) as interrupts:
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+        except SystemExit as stop:  # Lightning exits upon either
+            interrupted = interrupts or not isinstance(stop, SIGTERMException)
+        else:
+            interrupted = bool(interrupts)
+            if not (interrupts or trainer.received_sigterm):
+                logger.info("trained %d epochs (%d steps)", trainer.current_epoch, trainer.global_step)
+                return
+    if interrupted:
         raise KeyboardInterrupt
+    raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _signals(trainer: lightning.Trainer) -> Iterator[list[int]]:
+    """While a trainer fits: its own handling of SIGTERM, and Ctrl-C handled alike; yields the Ctrl-Cs so far.
+
+    In the middle of a batch an exception would leave weights and counters that do not belong
+    together. Processes of a distributed run cannot agree on a batch within a handler; there Ctrl-C
+    interrupts at once.
+    """
+    interrupts: list[int] = []
+
+    def stop_after_batch(signum: int, frame: object) -> None:
+        del frame
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        logger.info("stopping after this batch; Ctrl-C again stops at once")
+        interrupts.append(signum)
+        signal.raise_signal(signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning would call another handler beside its own
+    if trainer.world_size == 1 and before[signal.SIGINT] is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop_after_batch)
+    try:
+        yield interrupts
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _best_checkpoint(trainer: lightning.Trainer, output_dir: Path) -> Path:
     """The checkpoint with the least ``val/loss``, the start among the candidates; the last where none was kept."""
-    callback = trainer.checkpoint_callback
-    if not (isinstance(callback, ModelCheckpoint) and callback.best_model_path and callback.best_model_score):
-        path = output_dir / "checkpoints" / "last.ckpt"
-        trainer.save_checkpoint(path)
-        return path
-    start = output_dir / "checkpoints" / "start.ckpt"
-    if start.is_file():
-        loss = float(torch.load(start, map_location="cpu", weights_only=True)["val/loss"])
-        if loss <= float(callback.best_model_score):
-            logger.warning(
-                "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
-                "try a lower model.optimizer.learning_rate or other model.losses",
-                float(callback.best_model_score),
-                loss,
-            )
-            return start
-    return Path(callback.best_model_path)
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.monitor and Path(callback.best_model_path).is_file():
+            return _start_unless_improved(Path(callback.best_model_path), callback.best_model_score, output_dir)
+    path = output_dir / FOLDER / LAST
+    trainer.save_checkpoint(path)
+    return path
+
+
+def _start_unless_improved(best: Path, score: torch.Tensor | None, output_dir: Path) -> Path:
+    start = output_dir / FOLDER / START
+    if score is None or not start.is_file():
+        return best
+    loss = float(torch.load(start, map_location="cpu", weights_only=True)["val/loss"])
+    if loss > float(score):
+        return best
+    logger.warning(
+        "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
+        "try a lower model.optimizer.learning_rate or other model.losses",
+        float(score),
+        loss,
+    )
+    return start
 
 
 def _load_weights(module: SemanticIDModule, path: Path) -> None:
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    module.to("cpu")
-
-
-def load_checkpoint(path: str | Path) -> tuple[SemanticEncoder, dict[str, Any]]:
-    """The encoder of a training checkpoint, in eval mode, and the provenance it carries.
-
-    Raises:
-        TrainingError: if it is no checkpoint of ours.
-    """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise TrainingError(f"checkpoint is {file}, which is not a file.")
-    try:
-        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
-        own = dict(checkpoint["wotd"])
-        encoder = SemanticEncoder.from_config(own.pop("encoder"))
-        prefix = "model."
-        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-        encoder.load_state_dict(state)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TrainingError(f"checkpoint {file} is not one of wotd's: {reason}") from error
-    return encoder.eval(), own
+    module.to("cpu").eval()
 
 
 def export_checkpoint(path: str | Path, output: str | Path) -> Path:
@@ -397,14 +454,13 @@ def _write_artifacts(
     taxonomy: Taxonomy | None,
 ) -> None:
     encoder = module.model
-    all_rows = torch.arange(len(data.sides)).numpy()
-    codes_NL = encode_vectors(encoder, data.vectors, all_rows)
+    codes_NL = encode_vectors(encoder, data.vectors, np.arange(len(data.sides)))
     val_rows = data.rows(VAL)
     errors_N = row_errors(encoder, data.vectors, val_rows, codes_NL[val_rows])
     with artifact_folder.writing(results.artifacts) as folder:
         _write_encoder(folder, encoder)
-        state_files = data.embedder.save_state(folder) if taxonomy is not None and data.embedder else []
-        logger.debug("embedding state: %s", state_files)
+        if data.embedder is not None:
+            data.embedder.save_state(folder)
         write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, data.corpora, taxonomy, codes_NL)
         write_codes(
             folder / artifact_folder.CODES,
@@ -423,14 +479,12 @@ def _write_artifacts(
             {
                 **module.provenance,
                 "encoder": encoder.config,
-                "out_of_domain_error": float(torch.from_numpy(errors_N).quantile(OUT_OF_DOMAIN_QUANTILE)),
+                "out_of_domain_error": float(np.quantile(errors_N, OUT_OF_DOMAIN_QUANTILE)),
             },
         )
 
 
 def _write_encoder(folder: Path, encoder: SemanticEncoder) -> None:
-    from safetensors.torch import save_file
-
     state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, folder / artifact_folder.WEIGHTS)
 

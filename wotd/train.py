@@ -4,70 +4,139 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import signal
 import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from wotd.configuration import CONFIG_NAME, config_directory, explain, refuse_lists
-from wotd.errors import WOTDError
+from wotd.configuration import CONFIG_NAME, config_directory, explain, refuse_wrong_choices
+from wotd.errors import ConfigurationError, WOTDError
 
 logger = logging.getLogger(__name__)
+
+_FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)
 def run(config: DictConfig) -> float | None:
     """Train one run of a recipe; returns the test nMSE, which a sweeper may minimise."""
+    sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
+    try:
+        if sweeping:
+            _refuse_distributed_sweep(config)
+        return _train(config)
+    except KeyboardInterrupt:
+        _exit(f"interrupted; {_how_to_go_on()}", _INTERRUPTED)
+    except SystemExit as stop:
+        if stop.code != _TERMINATED:
+            raise
+        _exit(f"terminated; {_how_to_go_on()}", _TERMINATED)
+    except WOTDError as error:
+        if sweeping:  # the other jobs of the sweep go on; Hydra raises the first failure at the end
+            logger.error("%s", error)
+            raise
+        _exit(str(error), _FAILED)
+
+
+def _train(config: DictConfig) -> float | None:
     # Imported here: --help, --cfg and completion need no torch.
     from wotd.pipeline import train_wotd_pipeline
 
     results = train_wotd_pipeline(config, HydraConfig.get().runtime.output_dir)
     if not results.metrics:  # a process other than the first of a distributed run
         return None
-    logger.info("%s", summary(results.metrics))
+    logger.info("results:\n%s", summary(results.metrics))
     artifacts = os.path.relpath(results.artifacts)
-    logger.info('everything is in %s; next: wotd encode --artifacts %s "It was a dark night"',
-                os.path.relpath(results.output_dir), artifacts)  # fmt: skip
+    texts = results.counts["works"] > 0
+    use = f'encode --artifacts {artifacts} "It was a dark night"' if texts else f"inspect --artifacts {artifacts}"
+    logger.info("everything is in %s; next: wotd %s", os.path.relpath(results.output_dir), use)
     return results.metrics.get("test/nmse")
 
 
-def summary(metrics: dict[str, float]) -> str:
-    """The figures that matter, in one line a side."""
-    lines = []
+def summary(metrics: Mapping[str, float]) -> str:
+    """The figures that matter as a table, one line a side."""
+    columns = [("nMSE", "nmse"), ("collisions", "collisions/rate"), ("(floor)", "collisions/floor")]
+    for key in metrics:
+        if key.startswith("train/agreement/") and key.endswith("/accuracy"):
+            agreement = key.removeprefix("train/").removesuffix("/accuracy")
+            name = agreement.removeprefix("agreement/")
+            columns += [(name, f"{agreement}/accuracy"), ("(majority)", f"{agreement}/majority")]
+    rows = [["", *(title for title, _ in columns)]]
     for side in ("train", "val", "test"):
-        if f"{side}/nmse" not in metrics:
-            continue
-        parts = [
-            f"nMSE {metrics[f'{side}/nmse']:.3f}",
-            f"collisions {metrics[f'{side}/collisions/rate']:.3f} (floor {metrics[f'{side}/collisions/floor']:.3f})",
-        ]
-        prefix, suffix = f"{side}/agreement/", "/accuracy"
-        for key in metrics:
-            if key.startswith(prefix) and key.endswith(suffix):
-                name = key.removeprefix(prefix).removesuffix(suffix)
-                parts.append(f"{name} {metrics[key]:.3f} (majority {metrics[f'{prefix}{name}/majority']:.3f})")
-        lines.append(f"{side}: " + ", ".join(parts))
-    return "\n".join(lines)
+        if f"{side}/nmse" in metrics:
+            values = [metrics.get(f"{side}/{key}") for _, key in columns]
+            rows.append([side, *("" if value is None else f"{value:.3f}" for value in values)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
+
+
+def _refuse_distributed_sweep(config: DictConfig) -> None:
+    """Lightning would start the other processes of each job as sweeps of their own."""
+    several = config.trainer.get("devices") not in (1, "1") or config.trainer.get("num_nodes", 1) != 1
+    if several and "ddp" in str(config.trainer.get("strategy")) and "LOCAL_WORLD_SIZE" not in os.environ:
+        raise ConfigurationError(
+            "trainer=ddp cannot be swept with -m in one command: set trainer.devices=1, or start each run by itself."
+        )
+
+
+def _how_to_go_on() -> str:
+    """The command that goes on from where the run was stopped, if it came so far."""
+    hydra_config = HydraConfig.get()
+    folder = os.path.relpath(hydra_config.runtime.output_dir)
+    if not (Path(folder) / "checkpoints" / "last.ckpt").is_file():
+        return "there is no checkpoint to go on from yet."
+    overrides = [o for o in hydra_config.overrides.task if not o.startswith("ckpt_path=")]
+    return f"go on with: wotd-train {shlex.join([*overrides, 'ckpt_path=last', f'hydra.run.dir={folder}'])}"
 
 
 def main() -> None:
     """Run Hydra; what the user can mend is one sentence on stderr and exit status 1 (2 for bad keys)."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors through, to be said in a sentence below
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))  # so that what was begun is cleaned up
+    overrides = sys.argv[1:]
     try:
-        refuse_lists(sys.argv[1:])
+        refuse_wrong_choices(overrides)
+        _name_run()
         run()
     except WOTDError as error:
-        _exit(str(error), 1)
+        _exit(str(error), _FAILED)
+    except InstantiationException:  # a bug of whoever wrote the class
+        raise
     except (HydraException, OmegaConfBaseException) as error:
-        _exit(explain(error, sys.argv[1:]), 2)
+        _exit(explain(error, overrides), _WRONG_USAGE)
     except KeyboardInterrupt:
-        _exit("interrupted; go on with ckpt_path=last and hydra.run.dir set to the run's folder.", 130)
+        _exit("interrupted.", _INTERRUPTED)
 
 
-def _exit(message: str, status: int) -> None:
+def _name_run() -> None:
+    """Let the processes of a distributed run agree on the name of its folder, ``WOTD_RUN``.
+
+    Each would read its own clock, and where a second turns in between there would be two folders.
+    """
+    if "WOTD_RUN" in os.environ:
+        return
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun's own store, which all can reach
+        import torch.distributed
+
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = torch.distributed.TCPStore(address, port, is_master=False)  # type: ignore[attr-defined]
+        now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        os.environ["WOTD_RUN"] = store.compare_set("wotd/run", "", now).decode()
+    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
+        os.environ["WOTD_RUN"] = f"slurm_{os.environ['SLURM_JOB_ID']}"
+
+
+def _exit(message: str, status: int) -> NoReturn:
     print(f"wotd-train: {message}", file=sys.stderr)  # noqa: T201  a door speaks to people
     sys.exit(status)
 

@@ -146,7 +146,7 @@ def test_full_cells_are_a_warning_or_strictly_an_error(tmp_path: Path, caplog: p
     assert data.corpora is not None
     assert [full.works for full in data.corpora.overflows] == [4, 4]
     assert "raise the level's size to at least 4" in caplog.text
-    with pytest.raises(ConfigurationError, match="at least 4, or set taxonomy.strict=false"):
+    with pytest.raises(ConfigurationError, match=r"at least 4, or set taxonomy\.strict=false"):
         ready(tmp_path, strict=True)
 
 

@@ -8,13 +8,14 @@ from lightning.pytorch.callbacks import Callback
 from torch.optim import Optimizer
 
 from wotd.errors import ConfigurationError
+from wotd.module import step_is_logged
 
 
 class GradientClipping(Callback):
     """Scales the gradients down to a total norm of at most ``max_norm``.
 
-    Logs ``train/gradient_norm`` before and ``train/gradient_norm_clipped`` after, at the trainer's
-    logging interval.
+    Logs ``train/gradient_norm`` before and ``train/gradient_norm_clipped`` after, in the steps that
+    the trainer logs.
     """
 
     def __init__(self, max_norm: float = 1.0) -> None:
@@ -29,6 +30,6 @@ class GradientClipping(Callback):
         """Clip what the step is about to use; gradients are unscaled by now."""
         del optimizer
         norm = torch.nn.utils.clip_grad_norm_(pl_module.parameters(), self.max_norm)
-        if trainer.global_step % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
+        if step_is_logged(trainer):
             pl_module.log("train/gradient_norm", norm)
             pl_module.log("train/gradient_norm_clipped", norm.clamp(max=self.max_norm))

@@ -1,30 +1,36 @@
-"""Progress of training: a bar on a terminal, a line an epoch in a log."""
+"""Progress of training: a line an epoch, and a bar where somebody watches."""
 
 from __future__ import annotations
 
 import logging
-import sys
-from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import RichProgressBar
+from rich import get_console
+
+from wotd.progress import shown
 
 logger = logging.getLogger(__name__)
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich bar; where standard error is no terminal, one log line per epoch instead."""
+    """Lightning's rich bar with a line per epoch above it; in a log the lines alone."""
 
-    def __init__(self, refresh_rate: int = 10, leave: bool = False) -> None:
-        """Redraw every ``refresh_rate`` batches; ``leave`` keeps a bar for every epoch."""
-        self._interactive = sys.stderr.isatty() and refresh_rate > 0
-        super().__init__(refresh_rate=refresh_rate if self._interactive else 0, leave=leave)
+    def __init__(self, refresh_rate: int = 10) -> None:
+        """Redraw every ``refresh_rate`` batches; 0 draws no bar."""
+        self._bar = shown() and refresh_rate > 0
+        super().__init__(refresh_rate=refresh_rate if self._bar else 0, console_kwargs={"stderr": True})
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Close the epoch's bar, or say in a line how it went."""
-        if self._interactive:
-            super().on_train_epoch_end(trainer, pl_module)
-            return
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shown: list[Any] = [metrics.get("train/loss", float("nan")), metrics.get("val/loss", float("nan"))]
-        logger.info("epoch %d: train/loss %.4f, val/loss %.4f", trainer.current_epoch, *shown)
+        """Say in a line how the epoch went."""
+        super().on_train_epoch_end(trainer, pl_module)
+        losses = [
+            f"{name} {float(trainer.callback_metrics[name]):.4f}"
+            for name in ("train/loss", "val/loss")
+            if name in trainer.callback_metrics
+        ]
+        line = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {', '.join(losses)}"
+        if self._bar:
+            get_console().print(line, highlight=False)  # the bar's own console, which keeps the bar below it
+        else:
+            logger.info("%s", line)

@@ -27,6 +27,7 @@ class CosineWarmup(Callback):
             raise ConfigurationError(f"callbacks.cosine_warmup.floor is {floor}; expected 0 to 1.")
         self.warmup_fraction, self.floor = warmup_fraction, floor
         self._peaks: list[float] = []
+        self._steps = 0
 
     def factor(self, step: int, steps: int) -> float:
         """The share of the peak rate at ``step`` (from 0) of ``steps``; the first step is above 0."""
@@ -37,8 +38,18 @@ class CosineWarmup(Callback):
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the peak of each parameter group, unless a checkpoint has brought it."""
+        """Note how long the curve is and the peak of each parameter group, unless a checkpoint has brought it.
+
+        Raises:
+            ConfigurationError: if training has no end.
+        """
         del pl_module
+        if math.isinf(steps := trainer.estimated_stepping_batches):
+            raise ConfigurationError(
+                f"trainer.max_epochs is {trainer.max_epochs}, but the learning rate falls towards an end: set one, or "
+                f"remove the curve with ~callbacks.cosine_warmup."
+            )
+        self._steps = int(steps)
         if not self._peaks:
             self._peaks = [float(group["lr"]) for group in trainer.optimizers[0].param_groups]
 
@@ -47,7 +58,7 @@ class CosineWarmup(Callback):
     ) -> None:
         """Set the rate of the step to come."""
         del pl_module, batch, batch_idx
-        factor = self.factor(trainer.global_step, int(trainer.estimated_stepping_batches))
+        factor = self.factor(trainer.global_step, self._steps)
         for group, peak in zip(trainer.optimizers[0].param_groups, self._peaks, strict=True):
             group["lr"] = peak * factor
 
