@@ -64,7 +64,8 @@ def evaluate(
     Returns:
         ``nmse`` and ``cosine`` (whole code), the same at ``…/depth_{d}`` for its first d levels,
         ``level_{l}/perplexity|usage|dead``, ``collisions/rate|floor|random``, ``codes`` (distinct),
-        ``passages``, and ``agreement/NAME/accuracy|balanced|within_one|majority``.
+        ``passages``, and ``agreement/NAME/accuracy|balanced|within_one|majority`` of the levels with a
+        known label. NaN stands for what cannot be measured: everything of no rows, ``nmse`` of equal ones.
     """
     codes_NL = encode_vectors(encoder, vectors_ND, rows)
     metrics: dict[str, float] = {"passages": float(len(rows))}
@@ -106,11 +107,12 @@ def _distortion(
             error[depth] += float((decoded - x).double().square().sum())
             cosine[depth] += float(torch.nn.functional.cosine_similarity(decoded, x).double().sum())
     variance = squares - float((total**2).sum()) / max(1, len(rows))
-    if not len(rows) or not variance > 0:
-        return {"nmse": float("nan"), "cosine": float("nan")}
-    metrics = {f"nmse/depth_{depth}": error[depth] / variance for depth in range(1, levels + 1)}
-    metrics |= {f"cosine/depth_{depth}": cosine[depth] / len(rows) for depth in range(1, levels + 1)}
-    return metrics | {"nmse": error[levels] / variance, "cosine": cosine[levels] / len(rows)}
+    # What is left of equal rows is rounding.
+    nmse = error / variance if variance > 1e-12 * squares else np.full(levels + 1, np.nan)
+    cosine /= len(rows) or np.nan
+    metrics = {"nmse": float(nmse[levels]), "cosine": float(cosine[levels])}
+    metrics |= {f"nmse/depth_{depth}": float(nmse[depth]) for depth in range(1, levels + 1)}
+    return metrics | {f"cosine/depth_{depth}": float(cosine[depth]) for depth in range(1, levels + 1)}
 
 
 def _agreement(

@@ -77,7 +77,7 @@ def write_codes(
     """Write ``codes.parquet``, one row a passage in the order of training.
 
     Columns: corpus, passage, text (where ``texts``), text_hash (SHA-256 of the text), split, label,
-    code. For bare vectors passage is the row and the columns of texts are empty.
+    code. For bare vectors passage is the row, corpus is null, and there are no columns of texts and labels.
     """
     rows = len(codes_NL)
     columns: dict[str, pa.Array] = {}
@@ -86,7 +86,7 @@ def write_codes(
         columns["passage"] = pa.array(np.arange(rows), pa.int64())
     else:
         owners = corpora.work_of_passage
-        columns["corpus"] = pa.array([corpora.works[owner].id for owner in owners], pa.string())
+        columns["corpus"] = pa.array([work.id for work in corpora.works], pa.string()).take(pa.array(owners))
         firsts = np.asarray([work.first for work in corpora.works])
         columns["passage"] = pa.array(np.arange(rows) - firsts[owners], pa.int64())
         if texts:
@@ -94,9 +94,10 @@ def write_codes(
         columns["text_hash"] = pa.array([text_hash(text) for text in corpora.texts], pa.string())
     columns["split"] = pa.array(sides, pa.string())
     if corpora is not None:
-        labels = [list(corpora.works[owner].label.codes) for owner in corpora.work_of_passage]
-        columns["label"] = pa.array(labels, pa.list_(pa.int64()))
-    columns["code"] = pa.array(list(codes_NL), pa.list_(pa.int64()))
+        labels = [list(work.label.codes) for work in corpora.works]
+        columns["label"] = pa.array(labels, pa.list_(pa.int64())).take(pa.array(owners))
+    ends = np.arange(rows + 1) * codes_NL.shape[1]
+    columns["code"] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(codes_NL.reshape(-1), pa.int64()))
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
