@@ -99,8 +99,9 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"To append to your default list use \+(\S+)", message):
         return f"{match.group(1)} adds to the config; write it with a plus sign: +{match.group(1)}."
     if match := re.search(r"Could not override '([^']+)'\.\s+To append to your config use (.+)", message):
-        inner = re.search(r"full_key: (\S+)", message)
-        return _no_such_key(inner.group(1) if inner else match.group(1), match.group(2), overrides)
+        key = match.group(1)
+        inner = re.search(rf"full_key: ({re.escape(key)}\.\S+)", message)  # of a value that is a mapping
+        return _no_such_key(inner.group(1) if inner else key, match.group(2), overrides)
     if match := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", message):
         group, option = match.groups()
         return (
@@ -150,7 +151,7 @@ def known_keys() -> list[str]:
 def _with_choices(overrides: Sequence[str] = ()) -> DictConfig:
     """The config with the groups chosen in the overrides and everything else as it is by default."""
     split = [(override, *override.lstrip("+").partition("=")[::2]) for override in overrides]
-    choices = [override for override, group, option in split if option in options(group)]
+    choices = [override for override, group, option in split if option in options(group) or override.startswith("~")]
     with _quiet_hydra(), initialize_config_dir(str(config_directory()), version_base="1.3"):
         try:
             return hydra_compose(CONFIG_NAME, overrides=choices)
