@@ -240,7 +240,8 @@ def _located(target: str, path: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = get_object(target)
     except Exception as error:
-        raise ConfigurationError(f"{path}._target_ is {target}, which cannot be imported: {error}.") from error
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{path}._target_ is {target}, which cannot be imported: {reason}.") from error
     return found
 
 
