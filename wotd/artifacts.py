@@ -68,7 +68,18 @@ class Artifacts:
                 raise ArtifactError(f"{path}/{CONFIG} does not list {name}; the artifacts are incomplete.")
         for name, expected in config["files"].items():
             _verify(path, name, expected)
-        return cls(path, config)
+        artifacts = cls(path, config)
+        artifacts._check_levels()
+        return artifacts
+
+    def _check_levels(self) -> None:
+        """Names of codes are only those of the taxonomy if its levels are the encoder's."""
+        ours = self.config["encoder"].get("level_sizes")
+        if self.named and self.taxonomy is not None and list(self.taxonomy.sizes) != ours:
+            raise ArtifactError(
+                f"{self.folder}/{CONFIG} has levels of {ours} codes, but names them by a taxonomy of "
+                f"{list(self.taxonomy.sizes)}; it is damaged."
+            )
 
     @cached_property
     def taxonomy(self) -> Taxonomy | None:
@@ -88,14 +99,18 @@ class Artifacts:
     def fingerprint(self) -> Fingerprint | None:
         """Of the embedding model its codes were learned from; None for bare vectors."""
         embedding = self.config.get("embedding")
-        return None if embedding is None else Fingerprint.from_mapping(embedding["fingerprint"])
+        try:
+            return None if embedding is None else Fingerprint.from_mapping(embedding["fingerprint"])
+        except (WOTDError, TypeError) as error:
+            raise ArtifactError(f"{self.folder}/{CONFIG} holds a fingerprint that cannot be read: {error}") from error
 
     def encoder(self) -> SemanticEncoder:
-        """The trained encoder, in eval mode on the CPU.
+        """The trained encoder, in eval mode on the CPU, without gradients.
 
         Raises:
             ArtifactError: if weights and config do not fit each other.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from wotd.encoders import SemanticEncoder
@@ -103,10 +118,10 @@ class Artifacts:
         try:
             encoder = SemanticEncoder.from_config(self.config["encoder"])
             encoder.load_state_dict(load_file(self.folder / WEIGHTS))
-        except (WOTDError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        except (WOTDError, SafetensorError, RuntimeError, TypeError, ValueError, LookupError, OverflowError) as error:
             reason = " ".join(str(error).split())  # torch lists what is missing on lines of its own
             raise ArtifactError(f"{self.folder}/{WEIGHTS} does not fit {CONFIG}: {reason[:300]}") from error
-        return encoder.eval()
+        return encoder.eval().requires_grad_(False)
 
     def semantic_ids(self) -> dict[str, Any]:
         """The content of ``semantic_ids.json``."""
@@ -142,10 +157,14 @@ def read_semantic_ids(path: str | Path) -> dict[str, Any]:
 def writing(folder: str | Path) -> Iterator[Path]:
     """A temporary folder that takes the place of ``folder`` when the block ends well, and vanishes otherwise.
 
-    What stood there before is replaced whole. Where the folder cannot be renamed (a mount), files
-    are moved into it one by one with ``config.json`` last, so that it is never readable by halves.
+    Artifacts that stood there before are replaced whole. Where the folder cannot be renamed (a mount),
+    files are moved into it one by one with ``config.json`` last, so that it is never readable by halves.
+
+    Raises:
+        ArtifactError: if something else stands there, which would be lost.
     """
-    target = Path(folder)
+    target = Path(folder).expanduser().resolve()
+    check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -156,12 +175,36 @@ def writing(folder: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_target(folder: str | Path) -> None:
+    """Refuse to write artifacts where something else would be lost: a file, or a folder of other things.
+
+    Raises:
+        ArtifactError: what stands there.
+    """
+    target = Path(folder).expanduser()
+    if not target.exists() or os.path.ismount(target):
+        return
+    if not target.is_dir():
+        raise ArtifactError(f"{target} is not a folder; artifacts would replace it: choose another place.")
+    if any(target.iterdir()) and not _is_ours(target):
+        raise ArtifactError(f"{target} holds other things than artifacts, which would be lost: choose another place.")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder was written by a run, be it of another version or cut short."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return (folder / WEIGHTS).is_file()
+    return isinstance(config, dict) and "schema" in config and "files" in config
+
+
 def seal(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` with the checksums of all files that are in the folder."""
     files = {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != CONFIG
+        if path.is_file() and path != folder / CONFIG
     }
     write_json(folder / CONFIG, {"schema": SCHEMA, **config, "files": files})
 
@@ -189,14 +232,25 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_CONFIG_BYTES} are read.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not readable JSON: {error}.") from error
     if not isinstance(config, dict):
         raise ArtifactError(f"{path} holds a {type(config).__name__}; expected an object.")
     _check_schema(config.get("schema"), path)
     if not isinstance(config.get("files"), dict) or not isinstance(config.get("encoder"), dict):
         raise ArtifactError(f"{path} lacks 'files' or 'encoder'; it was not written by a training run.")
+    _check_embedding(config.get("embedding"), path)
     return config
+
+
+def _check_embedding(embedding: Any, path: Path) -> None:
+    if embedding is None:
+        return
+    parts = {"settings": dict, "fingerprint": dict, "probe": list}
+    if not isinstance(embedding, dict) or not all(isinstance(embedding.get(n), kind) for n, kind in parts.items()):
+        raise ArtifactError(f"{path} holds an embedding without {', '.join(parts)}; it is damaged.")
+    if not all(isinstance(value, int | float) for value in embedding["probe"]):
+        raise ArtifactError(f"{path} holds a probe vector that is not all numbers; it is damaged.")
 
 
 def _check_schema(schema: Any, path: Path) -> None:
@@ -210,9 +264,13 @@ def _verify(folder: Path, name: str, expected: Any) -> None:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ArtifactError(f"{folder}/{CONFIG} lists the file {name!r}, which lies outside the folder.")
-    if not path.is_file():
-        raise ArtifactError(f"{path} is missing; the artifacts are incomplete.")
-    if _sha256(path) != expected:
+    try:
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; the artifacts are incomplete.")
+        found = _sha256(path)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+    if found != expected:
         raise ArtifactError(f"{path} is not as it was written (its checksum differs); it was changed or cut short.")
 
 
@@ -250,15 +308,16 @@ def _replace(temporary: Path, target: Path) -> None:
         temporary.rename(target)
         return
     retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    old = retired / target.name
     try:
-        target.rename(retired / target.name)
-        try:
-            temporary.rename(target)
-        except OSError:
-            (retired / target.name).rename(target)
-            raise
-    finally:
-        shutil.rmtree(retired, ignore_errors=True)
+        target.rename(old)
+        temporary.rename(target)
+    except OSError:
+        if old.exists():
+            old.rename(target)
+        retired.rmdir()
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _move_into(temporary: Path, target: Path) -> None:

@@ -105,6 +105,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     bare_vectors = bool(config.data.vectors)
     check(config, unused=("provider", "embedding", "taxonomy") if bare_vectors else ())
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
+    artifact_folder.check_target(output_dir / "artifacts")
     taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))
     lightning.seed_everything(config.seed, workers=True, verbose=False)
 
