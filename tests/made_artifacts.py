@@ -96,9 +96,10 @@ def write(
     corpora: Corpora | None = None,
     embedding: dict[str, Any] | None = None,
     texts: bool = True,
+    rows: int | None = None,
 ) -> Path:
-    """A sealed folder of that encoder and its codes of these vectors."""
-    rows = np.arange(len(vectors))
+    """A sealed folder of that encoder and its codes of these vectors, or of the first so many of them."""
+    rows = np.arange(len(vectors) if rows is None else rows)
     codes = encode_vectors(encoder, vectors, rows)
     taxonomy = None if corpora is None else TAXONOMY
     with artifacts.writing(folder) as place:
@@ -112,7 +113,9 @@ def write(
                 "embedding": embedding,
                 "taxonomy": taxonomy and taxonomy.to_mapping(),
                 "named": taxonomy is not None,
-                "out_of_domain_error": float(np.quantile(row_errors(encoder, vectors, rows, codes), 0.95)),
+                "out_of_domain_error": float(np.quantile(row_errors(encoder, vectors, rows, codes), 0.95))
+                if len(rows)
+                else None,
             },
         )
     return folder

@@ -6,6 +6,7 @@ refused unless its fingerprint and its vector of a probe sentence are those in t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from wotd.artifacts import Artifacts
 from wotd.embeddings.embedder import Embedder, load_embedder, verify_embedder
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, VectorsError
-from wotd.semantic_ids import SemanticID, SemanticIDIndex
+from wotd.semantic_ids import SemanticID
 
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
 """The longest text that is taken, in characters; an embedding model reads a few thousand at most."""
@@ -107,26 +108,43 @@ class Branch:
 class SemanticIDModel:
     """Trained artifacts, ready to encode, decode, describe, search and browse."""
 
-    def __init__(self, artifacts: Artifacts, *, device: str = "cpu", embedding_model: str | None = None) -> None:
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        *,
+        device: str = "cpu",
+        embedding_model: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
         """Use checked artifacts; see :meth:`load`."""
         self.artifacts = artifacts
         self.device = torch.device(device)
         self.encoder: SemanticEncoder = artifacts.encoder().to(self.device)
-        self._embedding_model = embedding_model
+        self._embedding_model, self._trust_remote_code = embedding_model, trust_remote_code
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu", embedding_model: str | None = None) -> SemanticIDModel:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "cpu",
+        embedding_model: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> SemanticIDModel:
         """Load an artifact folder.
 
         Args:
             folder: what a training run wrote.
             device: torch device of the encoder.
             embedding_model: a folder with the same embedding model, where it is not found by itself.
+            trust_remote_code: let an embedding model that needs it run the code of its repository.
 
         Raises:
             ArtifactError: in one sentence, what is wrong with the folder.
         """
-        return cls(Artifacts.open(folder), device=device, embedding_model=embedding_model)
+        return cls(
+            Artifacts.open(folder), device=device, embedding_model=embedding_model, trust_remote_code=trust_remote_code
+        )
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
@@ -156,7 +174,12 @@ class SemanticIDModel:
                 f"{self.artifacts.folder} was trained on vectors alone and knows no embedding model; give vectors "
                 f"instead of texts."
             )
-        embedder = load_embedder(embedding["settings"], self.artifacts.folder, model=self._embedding_model)
+        embedder = load_embedder(
+            embedding["settings"],
+            self.artifacts.folder,
+            model=self._embedding_model,
+            trust_remote_code=self._trust_remote_code,
+        )
         if embedder.dimension != self.encoder.input_dim:
             raise ArtifactError(
                 f"dimension mismatch: the embedding model gives vectors of length {embedder.dimension}, the encoder "
@@ -171,7 +194,11 @@ class SemanticIDModel:
         Raises:
             InputError: if a text is no string, empty, blank, too long or not encodable.
         """
-        for position, text in enumerate(texts):
+        return self._embed(texts, first=0)
+
+    def _embed(self, texts: Sequence[str], *, first: int) -> NDArray[np.float32]:
+        """Embeddings of texts of which the first has that position among all that were given."""
+        for position, text in enumerate(texts, first):
             check_text(text, position)
         return self.embedder.embed(list(texts))
 
@@ -192,20 +219,14 @@ class SemanticIDModel:
         """As :meth:`encode`, for any number of texts; holds a few hundred at a time."""
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise InputError(f"min_confidence is {min_confidence}; expected 0 to 1.")
+        first = 0
         for batch in _batched(texts, _TEXTS_AT_ONCE):
-            yield from self._encoded(self.embed(batch), min_confidence)
+            yield from self._encoded(self._embed(batch, first=first), min_confidence)
+            first += len(batch)
 
     def _encoded(self, vectors_ND: NDArray[np.float32], min_confidence: float | None) -> list[EncodedText]:
         x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
-        codes_NL = self.encoder.encode(x_ND)
-        distances = self.encoder.level_distances(x_ND)
-        confidence_NL = torch.stack(
-            [
-                torch.softmax(logits_NK, 1).gather(1, codes_N.unsqueeze(1)).squeeze(1)
-                for logits_NK, codes_N in zip(self.encoder.logits(distances), codes_NL.unbind(1), strict=True)
-            ],
-            1,
-        )
+        codes_NL, confidence_NL = self.encoder.encode_with_confidence(x_ND)
         error_N = (self.encoder.decode(codes_NL) - x_ND).square().mean(1) / self.encoder.scale.square()
         limit = self.artifacts.config.get("out_of_domain_error")
         rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), strict=True)
@@ -242,10 +263,12 @@ class SemanticIDModel:
         """Codes of embeddings (N×D, float32 or float16, may be memory-mapped), int64 N×L.
 
         Raises:
-            VectorsError: if their length is not that of the encoder's input.
+            VectorsError: if their length is not that of the encoder's input, or a value is no finite number.
         """
         if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.encoder.input_dim:
             raise VectorsError(f"vectors have the shape {vectors_ND.shape}; expected N×{self.encoder.input_dim}.")
+        if vectors_ND.dtype.kind not in "fiu":
+            raise VectorsError(f"vectors hold {vectors_ND.dtype}; expected numbers such as float32.")
         parts = [
             self.encoder.encode(torch.from_numpy(chunk).to(self.device)).cpu().numpy() for chunk in _chunks(vectors_ND)
         ]
@@ -303,16 +326,23 @@ class SemanticIDModel:
             InputError: if these artifacts have no such prefix.
         """
         semantic_id = self._parsed(prefix)
-        children = [
-            {"id": str(child), "name": self._names(child)[-1], "passages": count}
-            for child, count in sorted(self._passage_index.children(semantic_id).items())
-        ]
+        codes_CL, passages_C = self._stored.codes_CL, self._stored.passages_C
+        depth = len(semantic_id)
+        below_C = (codes_CL[:, :depth] == np.asarray(semantic_id.indices, dtype=np.int64)).all(1)
+        children = []
+        if depth < len(self.level_sizes):
+            counts_K = np.zeros(self.level_sizes[depth], dtype=np.int64)
+            np.add.at(counts_K, codes_CL[below_C, depth], passages_C[below_C])
+            children = [
+                {"id": str(child), "name": self._names(child)[-1], "passages": int(counts_K[child.indices[-1]])}
+                for child in (SemanticID((*semantic_id, int(index))) for index in np.flatnonzero(counts_K))
+            ]
         works = [
             {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": _text_form(entry["code"])}
             for corpus, entry in self._corpora.items()
             if SemanticID(tuple(entry["code"])).startswith(semantic_id)
         ]
-        passages = len(self._passage_index.items(semantic_id))
+        passages = int(passages_C[below_C].sum())
         return Branch(str(semantic_id), self._names(semantic_id), passages, children, works)
 
     def neighbors(self, text: str, k: int = 10) -> list[Neighbor]:
@@ -328,11 +358,12 @@ class SemanticIDModel:
         if not len(self._table):
             raise ArtifactError(f"{self.artifacts.folder} holds no passages to compare with.")
         query_D = self.embed([text])[0]
-        distance_C = np.square(self._decoded_codes - query_D).sum(1)
+        decoded_CD, squares_C = self._decoded
+        distance_C = (squares_C - 2 * (decoded_CD @ query_D) + query_D @ query_D).clip(0)
         order = np.argsort(distance_C, kind="stable")
         found: list[Neighbor] = []
         for code in order:
-            for row in self._rows_of_code[code]:
+            for row in self._stored.rows(int(code)):
                 found.append(self._neighbor(int(row), float(distance_C[code])))
                 if len(found) == k:
                     return found
@@ -355,7 +386,7 @@ class SemanticIDModel:
         if isinstance(code, str):
             semantic_id = SemanticID.parse(code)
         else:
-            semantic_id = code if isinstance(code, SemanticID) else SemanticID(tuple(int(index) for index in code))
+            semantic_id = code if isinstance(code, SemanticID) else SemanticID(_whole_numbers(code))
         semantic_id.check_sizes(self.level_sizes)
         return semantic_id
 
@@ -369,29 +400,37 @@ class SemanticIDModel:
         return self.artifacts.codes()
 
     @cached_property
-    def _stored_codes(self) -> NDArray[np.int64]:
+    def _stored(self) -> _StoredCodes:
         column = self._table["code"].combine_chunks()
         flat: NDArray[np.int64] = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-        return flat.reshape(len(column), len(self.level_sizes))
+        return _StoredCodes.group(flat.reshape(len(column), len(self.level_sizes)))
 
     @cached_property
-    def _distinct(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        codes, inverse = np.unique(self._stored_codes, axis=0, return_inverse=True)
-        return codes, inverse.reshape(-1)
+    def _decoded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the distinct codes decode to, C×D, and the squares of its lengths."""
+        decoded_CD = self.decode(self._stored.codes_CL)
+        return decoded_CD, np.einsum("cd,cd->c", decoded_CD, decoded_CD)
 
-    @cached_property
-    def _decoded_codes(self) -> NDArray[np.float32]:
-        return self.decode(self._distinct[0])
 
-    @cached_property
-    def _rows_of_code(self) -> list[NDArray[np.int64]]:
-        codes, inverse = self._distinct
-        order = np.argsort(inverse, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(inverse, minlength=len(codes)))[:-1])
+@dataclass(frozen=True)
+class _StoredCodes:
+    """The C distinct codes of the stored passages in order, and which passages bear each."""
 
-    @cached_property
-    def _passage_index(self) -> SemanticIDIndex[int]:
-        return SemanticIDIndex((SemanticID(tuple(code)), row) for row, code in enumerate(self._stored_codes.tolist()))
+    codes_CL: NDArray[np.int64]
+    passages_C: NDArray[np.int64]
+    rows_N: NDArray[np.int64]
+    """Rows of the table, those of one code together, in stored order."""
+    ends_C: NDArray[np.int64]
+
+    @classmethod
+    def group(cls, codes_NL: NDArray[np.int64]) -> _StoredCodes:
+        codes_CL, code_N = np.unique(codes_NL, axis=0, return_inverse=True)
+        passages_C = np.bincount(code_N.reshape(-1), minlength=len(codes_CL))
+        return cls(codes_CL, passages_C, np.argsort(code_N.reshape(-1), kind="stable"), np.cumsum(passages_C))
+
+    def rows(self, code: int) -> NDArray[np.int64]:
+        """Rows that bear the code of that place."""
+        return self.rows_N[self.ends_C[code] - self.passages_C[code] : self.ends_C[code]]
 
 
 def check_text(text: Any, position: int = 0) -> None:
@@ -412,10 +451,21 @@ def check_text(text: Any, position: int = 0) -> None:
         raise InputError(f"text {position} has a lone surrogate at {error.start}; expected valid Unicode.") from error
 
 
+def _whole_numbers(code: Iterable[Any]) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(level) for level in code)
+    except TypeError as error:
+        raise InputError(f"semantic ID is {code!r}; expected a text such as 2-3-5-1, or whole numbers.") from error
+
+
 def _chunks(vectors_ND: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
     for first in range(0, len(vectors_ND), _CHUNK_ROWS):
         # A copy: torch warns of memory it may not write to, such as a read-only map.
-        yield np.array(vectors_ND[first : first + _CHUNK_ROWS], dtype=np.float32, order="C")
+        chunk = np.array(vectors_ND[first : first + _CHUNK_ROWS], dtype=np.float32, order="C")
+        bad = np.flatnonzero(~np.isfinite(chunk).all(1))
+        if len(bad):
+            raise VectorsError(f"vectors row {first + int(bad[0])} has values that are not finite numbers.")
+        yield chunk
 
 
 def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
