@@ -110,11 +110,11 @@ def test_errors_of_rows_are_over_the_variance_of_the_training_data(encoder: Sema
     assert errors.mean() == pytest.approx(evaluate(encoder, trained, np.arange(200))["nmse"], rel=1e-4)
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2])
-def test_few_rows_measure_only_what_they_can(encoder: SemanticEncoder, rows: int) -> None:
-    metrics = evaluate(encoder, matrix(5), np.zeros(rows, dtype=np.int64))  # of equal rows, too
-    everything = evaluate(encoder, matrix(50), np.arange(50))
-    assert metrics.keys() == everything.keys()
+@pytest.mark.parametrize("rows", [0, 1, 3, 7])
+@pytest.mark.parametrize("row", range(5))
+def test_rows_that_are_none_or_equal_measure_only_what_they_can(encoder: SemanticEncoder, row: int, rows: int) -> None:
+    metrics = evaluate(encoder, matrix(5), np.full(rows, row))
+    assert metrics.keys() == evaluate(encoder, matrix(50), np.arange(50)).keys()
     assert metrics["passages"] == rows
     assert math.isnan(metrics["nmse"])
     assert math.isnan(metrics["nmse/depth_1"])

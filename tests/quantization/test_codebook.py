@@ -302,13 +302,11 @@ def test_all_that_decides_survives_in_the_state_dict() -> None:
 
 
 def test_distances_keep_their_gradient_while_the_codewords_move() -> None:
-    codebook, x = started().train(), rows(5, 3, seed=6).requires_grad_()
-    at_rest = rows(5, 3, seed=6).requires_grad_()
-    still = Codebook(4, 3)
-    still.load_state_dict(codebook.state_dict())
+    codebook, still = started(dim=16).train(), started(dim=16).eval()
+    x, at_rest = rows(5, 16, seed=6).requires_grad_(), rows(5, 16, seed=6).requires_grad_()
     distances = codebook.distances(x)
     codebook.update(x.detach(), torch.zeros(5, dtype=torch.int64))
     distances.sum().backward()
-    still.eval().distances(at_rest).sum().backward()
+    still.distances(at_rest).sum().backward()
     assert x.grad is not None
     torch.testing.assert_close(x.grad, at_rest.grad)

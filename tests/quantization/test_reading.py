@@ -49,7 +49,8 @@ def test_the_start_decides_as_discriminant_analysis_does(size: int, dim: int, sh
 
 def test_frequent_labels_do_not_rule() -> None:
     """Ten times the rows of one label change nothing: every label counts the same."""
-    x, labels = labelled(3, 40, 5)
+    x, labels = labelled(3, 40, 5, apart=1.0)
+    x[labels == 0] *= torch.tensor([9.0, 1, 1, 1, 0.1])  # a spread of its own, so that it matters whose spread counts
     often = (torch.cat([x, *[x[labels == 0]] * 9]), torch.cat([labels, *[labels[labels == 0]] * 9]))
     even, uneven = LevelReading(3, 5), LevelReading(3, 5)
     even.start(x, labels)
