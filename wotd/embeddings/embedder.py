@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -130,16 +131,43 @@ class SentenceTransformerEmbedder(Embedder):
         network = self._load()
         bounded = [self._bounded(network, text) for text in checked]
         try:
-            raw = network.encode(
-                bounded, prompt=self.prompt, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True
-            )
+            raw = self._encode(network, bounded)
         except RuntimeError as error:
             if "out of memory" not in str(error):
                 raise
             raise EmbeddingError(
                 f"the device ran out of memory with embedding.batch_size={self.batch_size}; lower it."
             ) from error
-        return self._finished(np.asarray(raw, dtype=np.float32))
+        return self._finished(raw)
+
+    def _encode(self, network: SentenceTransformer, texts: Sequence[str]) -> Vectors:
+        """Raw vectors in order; on a CPU each core takes batches of its own.
+
+        Cores that share one small matrix product wait for each other at its end, and for whatever
+        else the machine runs; with a batch each they do not.
+        """
+        import torch
+
+        cores = torch.get_num_threads() if network.device.type == "cpu" else 1
+        if cores < 2 or len(texts) < 2 * self.batch_size:
+            return self._encode_alone(network, texts)
+        by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        shares = [by_length[core::cores] for core in range(cores)]
+        try:
+            with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                parts = list(pool.map(lambda share: self._encode_alone(network, [texts[i] for i in share]), shares))
+        finally:
+            torch.set_num_threads(cores)
+        raw = np.empty((len(texts), parts[0].shape[1]), np.float32)
+        for share, part in zip(shares, parts, strict=True):
+            raw[share] = part
+        return raw
+
+    def _encode_alone(self, network: SentenceTransformer, texts: Sequence[str]) -> Vectors:
+        raw = network.encode(
+            list(texts), prompt=self.prompt, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(raw, dtype=np.float32)
 
     def settings(self) -> dict[str, Any]:
         """Plain data from which :func:`load_embedder` rebuilds this embedder on any machine."""
