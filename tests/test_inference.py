@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import build_tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_artifacts import TAXONOMY, invented_corpora, make_text_artifacts, make_vector_artifacts, started, write
+from tiny_model import build_tiny_model
 
 from wotd.embeddings import SentenceTransformerEmbedder
 from wotd.embeddings.lsa import LSAEmbedder

@@ -81,7 +81,8 @@ def finished(process: subprocess.Popen, timeout: float = 120) -> Answer:
 # --- what is said
 
 
-def test_a_run_reads_well(door: Door, tmp_path: Path) -> None:
+def test_a_run_reads_well(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WOTD_CACHE", str(tmp_path / "cache"))  # one that nothing was embedded into before
     answer = door(*on_works(tmp_path, "trainer.max_epochs=2"), "hydra.run.dir=run")
     assert answer.status == 0
     assert answer.err == ""

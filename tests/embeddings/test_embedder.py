@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build_tiny_model, sentence_transformer_modules
+from tiny_model import build_tiny_model, sentence_transformer_modules
 
 from wotd.embeddings import Embedder, SentenceTransformerEmbedder, load_embedder, verify_embedder
 from wotd.errors import EmbeddingError

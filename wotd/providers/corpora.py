@@ -111,7 +111,8 @@ def _report_overflows(taxonomy: Taxonomy, overflows: Sequence[Overflow], strict:
     level = taxonomy.levels[-1]
     cell = ", ".join(taxonomy.describe(fullest.cell))
     sentence = (
-        f"{len(overflows)} cell{' holds' if len(overflows) == 1 else 's hold'} more works than the level '{level.name}' has codes ({level.size}); the fullest "
+        f"{len(overflows)} {'cell holds' if len(overflows) == 1 else 'cells hold'} more works than the level "
+        f"'{level.name}' has codes ({level.size}); the fullest "
         f"({cell}) holds {fullest.works}: raise the level's size to at least {fullest.works}"
     )
     if strict:

@@ -71,7 +71,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(
-    ("write", "suffix"), [(write_jsonl, "jsonl"), (write_csv, "csv"), (write_parquet, "parquet")], ids=lambda x: str(x)
+    ("write", "suffix"),
+    [(write_jsonl, "jsonl"), (write_csv, "csv"), (write_parquet, "parquet")],
+    ids=["jsonl", "csv", "parquet"],
 )
 def test_formats_say_the_same(tmp_path, write, suffix):
     hill, sea = read(write(tmp_path / f"mine.{suffix}", ROWS))
