@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotd.errors import InputError
-from wotd.semantic_ids import SemanticID, SemanticIDIndex
+from wotd.semantic_ids import SemanticID
 
 indices_st = st.lists(st.integers(0, 999_999_999), max_size=8).map(tuple)
 ids_st = st.builds(SemanticID, indices_st)
@@ -112,42 +112,3 @@ def test_ids_within_the_sizes_pass(text: str) -> None:
 def test_ids_that_no_quantizer_of_these_sizes_says_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         SemanticID.parse(text).check_sizes([8, 8, 8, 5])
-
-
-# --- the index
-
-
-def test_items_lie_below_a_prefix_in_order_of_id() -> None:
-    index = SemanticIDIndex(
-        (SemanticID.parse(text), name)
-        for text, name in [("2-3", "b"), ("2-1", "a"), ("2-3", "c"), ("3-0", "d"), ("2", "e")]
-    )
-    assert len(index) == 5
-    assert index.items(SemanticID(())) == ["e", "a", "b", "c", "d"]
-    assert index.items(SemanticID((2,))) == ["e", "a", "b", "c"]
-    assert index.items(SemanticID((2, 3))) == ["b", "c"]
-    assert index.items(SemanticID((2, 2))) == []
-    assert index.children(SemanticID(())) == {SemanticID((2,)): 4, SemanticID((3,)): 1}
-    assert index.children(SemanticID((2,))) == {SemanticID((2, 1)): 1, SemanticID((2, 3)): 2}
-    assert index.children(SemanticID((2, 3))) == {}
-
-
-def test_an_empty_index_answers() -> None:
-    index: SemanticIDIndex[str] = SemanticIDIndex([])
-    assert len(index) == 0
-    assert index.items(SemanticID(())) == []
-    assert index.items(SemanticID((1,))) == []
-    assert index.children(SemanticID(())) == {}
-
-
-@given(st.lists(crowded_ids_st, max_size=30), crowded_ids_st)
-def test_the_index_finds_what_a_plain_search_finds(ids: list[SemanticID], prefix: SemanticID) -> None:
-    index = SemanticIDIndex((semantic_id, position) for position, semantic_id in enumerate(ids))
-    expected = [position for position, semantic_id in sorted(enumerate(ids), key=lambda p: p[1].indices)]
-    expected = [position for position in expected if ids[position].startswith(prefix)]
-    assert index.items(prefix) == expected
-    children = index.children(prefix)
-    assert list(children) == sorted(children)
-    assert all(len(child) == len(prefix) + 1 and child.startswith(prefix) for child in children)
-    assert all(count == len(index.items(child)) for child, count in children.items())
-    assert sum(children.values()) + sum(ids[position] == prefix for position in expected) == len(expected)

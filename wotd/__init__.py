@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wotd.inference import EncodedText, Neighbor, SemanticIDModel
+    from wotd.inference import EncodedText, SemanticIDModel
+    from wotd.library import Neighbor
     from wotd.pipeline import TrainingResults, train_wotd_pipeline
     from wotd.semantic_ids import SemanticID
 
@@ -16,7 +17,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EncodedText": "wotd.inference",
-    "Neighbor": "wotd.inference",
+    "Neighbor": "wotd.library",
     "SemanticID": "wotd.semantic_ids",
     "SemanticIDModel": "wotd.inference",
     "TrainingResults": "wotd.pipeline",

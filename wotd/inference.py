@@ -10,6 +10,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from wotd.artifacts import Artifacts
 from wotd.embeddings.embedder import Embedder, load_embedder, verify_embedder
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, VectorsError
+from wotd.library import Branch, Library, Neighbor
 from wotd.semantic_ids import SemanticID
 
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
@@ -52,56 +54,6 @@ class EncodedText:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, as JSON lines carry it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Neighbor:
-    """A stored passage near a query.
-
-    Attributes:
-        corpus: ID of its work.
-        title: title of its work.
-        author: authors of its work, joined.
-        passage: its place in the work.
-        text: the passage itself; None where the artifacts keep no texts.
-        id: text form of its code.
-        distance: squared distance of the query's embedding from what the code decodes to.
-    """
-
-    corpus: str
-    title: str
-    author: str | None
-    passage: int
-    text: str | None
-    id: str
-    distance: float
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain data, as JSON lines carry it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Branch:
-    """What lies below a prefix.
-
-    Attributes:
-        id: the prefix.
-        names: names of its codes.
-        passages: how many stored passages bear it.
-        children: IDs one level below with their names and counts.
-        works: corpus IDs, titles and codes of works whose own code bears the prefix.
-    """
-
-    id: str
-    names: list[str]
-    passages: int
-    children: list[dict[str, Any]]
-    works: list[dict[str, Any]]
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain data, as JSON carries it."""
         return asdict(self)
 
 
@@ -326,24 +278,14 @@ class SemanticIDModel:
             InputError: if these artifacts have no such prefix.
         """
         semantic_id = self._parsed(prefix)
-        codes_CL, passages_C = self._stored.codes_CL, self._stored.passages_C
-        depth = len(semantic_id)
-        below_C = (codes_CL[:, :depth] == np.asarray(semantic_id.indices, dtype=np.int64)).all(1)
-        children = []
-        if depth < len(self.level_sizes):
-            counts_K = np.zeros(self.level_sizes[depth], dtype=np.int64)
-            np.add.at(counts_K, codes_CL[below_C, depth], passages_C[below_C])
-            children = [
-                {"id": str(child), "name": self._names(child)[-1], "passages": int(counts_K[child.indices[-1]])}
-                for child in (SemanticID((*semantic_id, int(index))) for index in np.flatnonzero(counts_K))
-            ]
-        works = [
-            {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": _text_form(entry["code"])}
-            for corpus, entry in self._corpora.items()
-            if SemanticID(tuple(entry["code"])).startswith(semantic_id)
+        library = self.library
+        children = [
+            {"id": str(child), "name": self._names(child)[-1], "passages": passages}
+            for child, passages in library.children(semantic_id)
         ]
-        passages = int(passages_C[below_C].sum())
-        return Branch(str(semantic_id), self._names(semantic_id), passages, children, works)
+        return Branch(
+            str(semantic_id), self._names(semantic_id), library.count(semantic_id), children, library.works(semantic_id)
+        )
 
     def neighbors(self, text: str, k: int = 10) -> list[Neighbor]:
         """The k stored passages whose codes decode nearest to the text, nearest first.
@@ -355,32 +297,14 @@ class SemanticIDModel:
         """
         if k < 1:
             raise InputError(f"k is {k}; expected 1 or more.")
-        if not len(self._table):
+        if not len(self.library):
             raise ArtifactError(f"{self.artifacts.folder} holds no passages to compare with.")
         query_D = self.embed([text])[0]
         decoded_CD, squares_C = self._decoded
         distance_C = (squares_C - 2 * (decoded_CD @ query_D) + query_D @ query_D).clip(0)
         order = np.argsort(distance_C, kind="stable")
-        found: list[Neighbor] = []
-        for code in order:
-            for row in self._stored.rows(int(code)):
-                found.append(self._neighbor(int(row), float(distance_C[code])))
-                if len(found) == k:
-                    return found
-        return found
-
-    def _neighbor(self, row: int, distance: float) -> Neighbor:
-        values = {name: self._table[name][row].as_py() for name in self._table.column_names}
-        entry = self._corpora.get(values["corpus"], {})
-        return Neighbor(
-            corpus=values["corpus"] or "",
-            title=entry.get("title", ""),
-            author=entry.get("author"),
-            passage=values["passage"],
-            text=values.get("text"),
-            id=_text_form(values["code"]),
-            distance=round(distance, 6),
-        )
+        rows = ((int(row), float(distance_C[code])) for code in order for row in self.library.rows(int(code)))
+        return [self.library.neighbor(row, distance) for row, distance in islice(rows, k)]
 
     def _parsed(self, code: str | Sequence[int] | SemanticID) -> SemanticID:
         if isinstance(code, str):
@@ -391,46 +315,15 @@ class SemanticIDModel:
         return semantic_id
 
     @cached_property
-    def _corpora(self) -> dict[str, Any]:
-        corpora: dict[str, Any] = self.artifacts.semantic_ids()["corpora"]
-        return corpora
-
-    @cached_property
-    def _table(self) -> Any:
-        return self.artifacts.codes()
-
-    @cached_property
-    def _stored(self) -> _StoredCodes:
-        column = self._table["code"].combine_chunks()
-        flat: NDArray[np.int64] = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-        return _StoredCodes.group(flat.reshape(len(column), len(self.level_sizes)))
+    def library(self) -> Library:
+        """The passages and works that the artifacts hold."""
+        return Library(self.artifacts, self.level_sizes)
 
     @cached_property
     def _decoded(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What the distinct codes decode to, C×D, and the squares of its lengths."""
-        decoded_CD = self.decode(self._stored.codes_CL)
+        decoded_CD = self.decode(self.library.codes_CL)
         return decoded_CD, np.einsum("cd,cd->c", decoded_CD, decoded_CD)
-
-
-@dataclass(frozen=True)
-class _StoredCodes:
-    """The C distinct codes of the stored passages in order, and which passages bear each."""
-
-    codes_CL: NDArray[np.int64]
-    passages_C: NDArray[np.int64]
-    rows_N: NDArray[np.int64]
-    """Rows of the table, those of one code together, in stored order."""
-    ends_C: NDArray[np.int64]
-
-    @classmethod
-    def group(cls, codes_NL: NDArray[np.int64]) -> _StoredCodes:
-        codes_CL, code_N = np.unique(codes_NL, axis=0, return_inverse=True)
-        passages_C = np.bincount(code_N.reshape(-1), minlength=len(codes_CL))
-        return cls(codes_CL, passages_C, np.argsort(code_N.reshape(-1), kind="stable"), np.cumsum(passages_C))
-
-    def rows(self, code: int) -> NDArray[np.int64]:
-        """Rows that bear the code of that place."""
-        return self.rows_N[self.ends_C[code] - self.passages_C[code] : self.ends_C[code]]
 
 
 def check_text(text: Any, position: int = 0) -> None:
@@ -477,7 +370,3 @@ def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
             batch = []
     if batch:
         yield batch
-
-
-def _text_form(code: Sequence[int]) -> str:
-    return str(SemanticID(tuple(code)))

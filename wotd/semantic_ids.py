@@ -1,16 +1,12 @@
-"""Semantic IDs as values: parsing, text form, prefixes, and the index from IDs to what bears them."""
+"""Semantic IDs as values: parsing, text form, prefixes."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from wotd.errors import InputError
-
-Item = TypeVar("Item", bound=Hashable)
 
 _TEXT_FORM = re.compile(r"\d{1,9}(-\d{1,9}){0,63}", re.ASCII)
 
@@ -79,40 +75,3 @@ class SemanticID:
         for level, (index, size) in enumerate(zip(self.indices, sizes, strict=False)):
             if index >= size:
                 raise InputError(f"semantic ID {self}: level {level} is {index}; expected 0 to {size - 1}.")
-
-
-class SemanticIDIndex(Generic[Item]):
-    """Which items bear an ID or lie below a prefix; prefix look-ups by bisection."""
-
-    def __init__(self, entries: Iterable[tuple[SemanticID, Item]]) -> None:
-        """Sort the entries by ID; items of one ID keep the order they came in."""
-        ordered = sorted(entries, key=lambda entry: entry[0].indices)
-        self._ids = [semantic_id.indices for semantic_id, _ in ordered]
-        self._items = [item for _, item in ordered]
-
-    def __len__(self) -> int:
-        """How many items it holds."""
-        return len(self._items)
-
-    def _span(self, prefix: SemanticID) -> tuple[int, int]:
-        first = bisect_left(self._ids, prefix.indices)
-        if not prefix.indices:
-            return 0, len(self._ids)
-        *head, last = prefix.indices
-        return first, bisect_left(self._ids, (*head, last + 1))
-
-    def items(self, prefix: SemanticID) -> list[Item]:
-        """Items below the prefix, in order of ID."""
-        first, end = self._span(prefix)
-        return self._items[first:end]
-
-    def children(self, prefix: SemanticID) -> dict[SemanticID, int]:
-        """IDs one level below the prefix that bear items, and how many each."""
-        first, end = self._span(prefix)
-        depth = len(prefix) + 1
-        counts: dict[SemanticID, int] = {}
-        for indices in self._ids[first:end]:
-            if len(indices) >= depth:
-                child = SemanticID(indices[:depth])
-                counts[child] = counts.get(child, 0) + 1
-        return counts

@@ -14,7 +14,7 @@ from wotd.cli.tables import add_row, new_table, number, room_for_text, shortened
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from wotd.inference import Neighbor
+    from wotd.library import Neighbor
 
 WorksOption = Annotated[
     int, typer.Option("--works", min=0, metavar="N", help="List at most that many works in a table.")

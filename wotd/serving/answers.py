@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from wotd.inference import EncodedText, Neighbor
+from wotd.inference import EncodedText
+from wotd.library import Neighbor
 
 
 class Problem(BaseModel):

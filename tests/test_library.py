@@ -1,0 +1,74 @@
+"""The library finds what a plain search over all passages and works finds."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wotd.library import Library
+from wotd.semantic_ids import SemanticID
+
+SIZES = (3, 2, 4)
+codes_st = st.tuples(*(st.integers(0, size - 1) for size in SIZES))
+prefixes_st = st.integers(0, len(SIZES)).flatmap(
+    lambda depth: st.tuples(*(st.integers(0, size - 1) for size in SIZES[:depth]))
+)
+
+
+class Stored:
+    """Artifacts of these codes; passage i is the i-th of the one work, whose ID is the first code."""
+
+    def __init__(self, codes: list[tuple[int, ...]]) -> None:
+        self.stored = codes
+
+    def codes(self) -> pa.Table:
+        count = len(self.stored)
+        return pa.table(
+            {
+                "corpus": pa.array(["files:w"] * count, pa.string()),
+                "passage": pa.array(range(count), pa.int64()),
+                "text": pa.array([f"text {row}" for row in range(count)], pa.string()),
+                "code": pa.array([list(code) for code in self.stored], pa.list_(pa.int64())),
+            }
+        )
+
+    def semantic_ids(self) -> dict:
+        works = {"files:w": {"title": "W", "author": "A", "code": list(self.stored[0])}} if self.stored else {}
+        return {"corpora": works}
+
+
+@given(st.lists(codes_st, max_size=30), prefixes_st)
+def test_prefixes_find_what_a_plain_search_finds(codes: list[tuple[int, ...]], prefix: tuple[int, ...]) -> None:
+    library = Library(Stored(codes), SIZES)
+    below = [code for code in codes if code[: len(prefix)] == prefix]
+    assert len(library) == len(codes)
+    assert library.count(SemanticID(prefix)) == len(below)
+    children = library.children(SemanticID(prefix))
+    assert [child.indices for child, _ in children] == sorted(
+        {code[: len(prefix) + 1] for code in below if len(prefix) < 3}
+    )
+    assert all(passages == sum(code[: len(child)] == child.indices for code in codes) for child, passages in children)
+    expected = bool(codes) and codes[0][: len(prefix)] == prefix
+    assert [work["corpus"] for work in library.works(SemanticID(prefix))] == (["files:w"] if expected else [])
+
+
+@given(st.lists(codes_st, max_size=30))
+def test_rows_of_a_code_are_the_passages_that_bear_it_in_stored_order(codes: list[tuple[int, ...]]) -> None:
+    library = Library(Stored(codes), SIZES)
+    assert [tuple(code) for code in library.codes_CL.tolist()] == sorted(set(codes))
+    for place, code in enumerate(library.codes_CL.tolist()):
+        assert library.rows(place).tolist() == [row for row, other in enumerate(codes) if list(other) == code]
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_neighbor_says_where_it_stands(texts: bool) -> None:
+    stored = Stored([(2, 1, 3), (0, 0, 0)])
+    if not texts:
+        table = stored.codes().drop_columns("text")
+        stored.codes = lambda: table  # type: ignore[method-assign]
+    found = Library(stored, SIZES).neighbor(1, 0.25)
+    assert (found.corpus, found.title, found.author, found.passage, found.id) == ("files:w", "W", "A", 1, "0-0-0")
+    assert found.text == ("text 1" if texts else None)
+    assert found.distance == 0.25
