@@ -29,7 +29,7 @@ from wotd import SemanticIDModel, train_wotd_pipeline
 
 run = Path(tempfile.mkdtemp(prefix="wotd-quickstart-"))
 results = train_wotd_pipeline(["+experiment=lsa", "trainer.max_epochs=10", "~callbacks.progress"], run)
-results.counts
+print(results.counts)
 
 # %% [markdown]
 # ## What the levels learned

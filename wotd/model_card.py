@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from wotd.providers.corpora import Corpora
 from wotd.taxonomy import Taxonomy
 
 _SIDES = ("train", "val", "test")
+_MOST_BARS = 32
 
 
 def write_model_card(
@@ -31,7 +32,7 @@ def write_model_card(
     names = _level_names(encoder, provenance, taxonomy)
     plots = folder / "plots"
     plots.mkdir()
-    _plot_usage(plots / "codebook_usage.png", encoder, codes_NL, names)
+    _plot_usage(plots / "codebook_usage.png", codes_NL, _named_codes(encoder, names, taxonomy))
     _plot_distortion(plots / "distortion_by_depth.png", results["metrics"], len(names))
     sections = [
         _heading(encoder, provenance, results),
@@ -49,6 +50,15 @@ def _level_names(encoder: SemanticEncoder, provenance: Mapping[str, Any], taxono
     if provenance.get("named") and taxonomy is not None:
         return taxonomy.level_names
     return tuple(f"level_{level}" for level in range(len(encoder.level_sizes)))
+
+
+def _named_codes(
+    encoder: SemanticEncoder, names: tuple[str, ...], taxonomy: Taxonomy | None
+) -> list[tuple[str, Sequence[str]]]:
+    """Names of the levels with those of their codes; indices where they have none."""
+    if taxonomy is not None and names == taxonomy.level_names:
+        return [(level.name, level.codes) for level in taxonomy.levels]
+    return [(name, [str(code) for code in range(size)]) for name, size in zip(names, encoder.level_sizes, strict=True)]
 
 
 def _heading(encoder: SemanticEncoder, provenance: Mapping[str, Any], results: Mapping[str, Any]) -> str:
@@ -114,17 +124,19 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
-def _plot_usage(path: Path, encoder: SemanticEncoder, codes_NL: NDArray[np.int64], names: tuple[str, ...]) -> None:
-    figure = _figure(2.6 * len(names), 2.6)
-    for level, (name, axes) in enumerate(zip(names, np.atleast_1d(figure.subplots(1, len(names))), strict=True)):
-        size = encoder.level_sizes[level]
-        counts = np.bincount(codes_NL[:, level], minlength=size)
-        if size > 32:  # single codes are too many to tell apart: show the sorted curve
-            axes.fill_between(np.arange(size), np.sort(counts)[::-1])
-            axes.set_xlabel("code, by use")
+def _plot_usage(path: Path, codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """A panel a level: bars for codes that can be told apart by name, a curve of the sorted use for many."""
+    figure = _figure(3.2 * len(levels), 2.8)
+    panels = np.atleast_1d(figure.subplots(1, len(levels)))
+    for level, ((name, codes), axes) in enumerate(zip(levels, panels, strict=True)):
+        counts = np.bincount(codes_NL[:, level], minlength=len(codes))
+        if len(codes) > _MOST_BARS:
+            axes.fill_between(np.arange(len(codes)), np.sort(counts)[::-1])
+            axes.set_xlabel("codes, the most used first")
         else:
-            axes.bar(np.arange(size), counts)
-            axes.set_xlabel("code")
+            axes.barh(np.arange(len(codes)), counts, tick_label=list(codes))
+            axes.invert_yaxis()
+            axes.set_xlabel("passages")
         axes.set_title(name)
     figure.savefig(path)
 
