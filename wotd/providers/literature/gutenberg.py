@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from wotd.errors import CorpusError, UnreadableWorkError
-from wotd.providers.base import Provider, Work, corpus_folder, first_unique, speaks
+from wotd.providers.base import Work, corpus_folder, first_unique, speaks
+from wotd.providers.folders import FolderProvider
 from wotd.providers.literature.genres import genres_of
 from wotd.providers.literature.gutenberg_envelope import Envelope, decode, open_envelope
 from wotd.providers.literature.gutenberg_layout import TextFile, find_texts, is_inside, metadata_files, name_texts
@@ -25,17 +26,16 @@ from wotd.providers.literature.gutenberg_metadata import (
 )
 from wotd.providers.literature.gutenberg_text import chapters
 from wotd.providers.literature.people import Person
-from wotd.providers.text import MIN_WORDS, Block, count_words, cut_passages, reading_ease
+from wotd.providers.text import MIN_WORDS, Block, count_words, reading_ease
 from wotd.taxonomy import Fact
 
 CATALOGUE = "pg_catalog.csv"
 MAX_TEXT_BYTES = 64 * 1024 * 1024
 
-_TOO_SHORT = f"shorter than {MIN_WORDS} words"
 _PUBLIC_DOMAIN = "Public domain in the USA"
 
 
-class Gutenberg(Provider):
+class Gutenberg(FolderProvider):
     """Works of Project Gutenberg with the facts that its catalogue states and those read off the text."""
 
     name = "gutenberg"
@@ -46,23 +46,9 @@ class Gutenberg(Provider):
         language: str | list[str] | None = "en",
         max_passages_per_work: int | None = 200,
     ) -> None:
-        """Read the texts below a folder.
-
-        Args:
-            root: a folder that is searched for ``.txt`` files, with metadata beside them.
-            language: primary tags to keep (``en`` admits ``en-GB``); None keeps all.
-            max_passages_per_work: how many passages of a work are kept; None keeps all.
-        """
-        super().__init__(max_passages_per_work)
-        self.root = root
-        self.language = language
-        self._accounted: set[str] = set()
+        """Read the texts below a folder that is searched for ``.txt`` files, with metadata beside them."""
+        super().__init__(root, language, max_passages_per_work)
         self._last: tuple[Path, list[list[Block]]] | None = None
-
-    @property
-    def configured(self) -> bool:
-        """Whether there is a folder to read."""
-        return bool(self.root)
 
     def works(self) -> Iterator[Work]:
         """Yield the works in order of ID; their passages are cut when they are asked for.
@@ -78,7 +64,7 @@ class Gutenberg(Provider):
                 f"folders below it (BOOK/84-0.txt), with metadata.yaml or pg84.rdf beside them or {CATALOGUE} in it."
             )
         for text in repeated:
-            self._drop(f"{self.name}:{text.number}-{text.path.stem}", "another encoding of a text that is kept")
+            self.drop(f"{self.name}:{text.number}-{text.path.stem}", "another encoding of a text that is kept")
         numbers = {text.number for text in texts.values() if text.number is not None}
         catalogue = folder / CATALOGUE
         rows = read_catalogue(catalogue, numbers) if is_inside(catalogue, folder.resolve()) else {}
@@ -87,7 +73,7 @@ class Gutenberg(Provider):
             try:
                 work = self._work(corpus_id, text, folder, rows)
             except UnreadableWorkError as error:
-                self._drop(corpus_id, str(error))
+                self.drop(corpus_id, str(error))
             else:
                 yield work
 
@@ -114,26 +100,13 @@ class Gutenberg(Provider):
         Raises:
             UnreadableWorkError: if its text can no longer be read; who asked drops the work.
         """
-        cut = [cut_passages(chapter) for chapter in self._chapters(path)]
-        if self._first_account_of(corpus_id):
-            self.dropped.passage(corpus_id, _TOO_SHORT, sum(scraps for _, scraps in cut))
-        return self.limited([passage for passages, _ in cut for passage in passages])
+        return self.passages(corpus_id, self._chapters(path))
 
     def _chapters(self, path: Path, envelope: Envelope | None = None) -> list[list[Block]]:
         """The chapters of a text; those of the latest one are kept, as its passages are mostly asked for next."""
         if self._last is None or self._last[0] != path or envelope is not None:
             self._last = (path, chapters((envelope or _open(path)).body))
         return self._last[1]
-
-    def _drop(self, corpus_id: str, reason: str) -> None:
-        if self._first_account_of(corpus_id):
-            self.dropped.work(corpus_id, reason)
-
-    def _first_account_of(self, corpus_id: str) -> bool:
-        """Whether the losses of a work are still to be counted; they count once, however often it is read."""
-        first = corpus_id not in self._accounted
-        self._accounted.add(corpus_id)
-        return first
 
 
 def _open(path: Path) -> Envelope:

@@ -24,6 +24,8 @@ from wotd.providers.xml import parse_xml
 
 logger = logging.getLogger(__name__)
 
+_MAX_CELL_CHARACTERS = 128 * 1024
+
 MAX_YAML_BYTES = 1024 * 1024
 MAX_RDF_BYTES = 8 * 1024 * 1024
 MAX_YAML_ALIASES = 20
@@ -161,6 +163,9 @@ def read_catalogue(path: Path, numbers: Collection[int]) -> dict[int, Record]:
             if "Text#" not in (rows.fieldnames or ()):
                 raise csv.Error("its first line has no column 'Text#'")
             for row in rows:
+                # The csv module's own limit is one for the whole process, and others raise it.
+                if any(isinstance(cell, str) and len(cell) > _MAX_CELL_CHARACTERS for cell in row.values()):
+                    raise csv.Error(f"line {rows.line_num} has a field of more than {_MAX_CELL_CHARACTERS} characters")
                 number = _number(row["Text#"])
                 if number in numbers and number is not None:
                     records.setdefault(number, _catalogue_record(number, row))

@@ -7,58 +7,37 @@ from functools import partial
 from pathlib import Path
 
 from wotd.errors import CorpusError, UnreadableWorkError
-from wotd.providers.base import Provider, Work, corpus_folder, speaks
+from wotd.providers.base import Work, corpus_folder, speaks
 from wotd.providers.epub import FOLDER_PACKAGE, Files, open_publication
+from wotd.providers.folders import FolderProvider
 from wotd.providers.literature.colophon import Dates, read_dates
 from wotd.providers.literature.opf import Package, parse_package
 from wotd.providers.literature.xhtml import parse_chapters
-from wotd.providers.text import MIN_WORDS, Block, cut_passages, reading_ease
+from wotd.providers.text import Block, reading_ease
 from wotd.providers.xml import parse_xml
 from wotd.taxonomy import NO_FACT, Fact
 
-_TOO_SHORT = f"shorter than {MIN_WORDS} words"
 
+class StandardEbooks(FolderProvider):
+    """Works of Standard Ebooks with the facts their metadata and colophons state.
 
-class StandardEbooks(Provider):
-    """Works of Standard Ebooks with the facts their metadata and colophons state."""
+    Its folder holds source trees and ``.epub`` files, or is one source tree.
+    """
 
     name = "standard_ebooks"
-
-    def __init__(
-        self,
-        root: str | Path | None = None,
-        language: str | list[str] | None = "en",
-        max_passages_per_work: int | None = 200,
-    ) -> None:
-        """Read the works below a folder.
-
-        Args:
-            root: a folder of source trees and ``.epub`` files, or one source tree.
-            language: primary tags to keep (``en`` admits ``en-GB``); None keeps all.
-            max_passages_per_work: how many passages of a work are kept; None keeps all.
-        """
-        super().__init__(max_passages_per_work)
-        self.root = root
-        self.language = language
-        self._accounted: set[str] = set()
-
-    @property
-    def configured(self) -> bool:
-        """Whether there is a folder to read."""
-        return bool(self.root)
 
     def works(self) -> Iterator[Work]:
         """Yield the works in order of their names; their texts are parsed when passages are asked for."""
         seen: set[str] = set()
         for name, path in _sources(corpus_folder(self.root, self.name)):
             if name in seen:
-                self._drop(path.name, "another source has its name")
+                self.drop(f"{self.name}:{path.name}", "another source has its name")
                 continue
             seen.add(name)
             try:
                 work = self._work(name, path)
             except UnreadableWorkError as error:
-                self._drop(name, str(error))
+                self.drop(f"{self.name}:{name}", str(error))
             else:
                 yield work
 
@@ -83,20 +62,7 @@ class StandardEbooks(Provider):
             UnreadableWorkError: if one of its texts cannot be read; who asked drops the work.
         """
         with open_publication(path) as (files, package_path):
-            cut = [cut_passages(chapter) for chapter in _chapters(files, _package(files, package_path))]
-        if self._first_account_of(name):
-            self.dropped.passage(f"{self.name}:{name}", _TOO_SHORT, sum(scraps for _, scraps in cut))
-        return self.limited([passage for found, _ in cut for passage in found])
-
-    def _drop(self, name: str, reason: str) -> None:
-        if self._first_account_of(name):
-            self.dropped.work(f"{self.name}:{name}", reason)
-
-    def _first_account_of(self, name: str) -> bool:
-        """Whether the losses of a work are still to be counted; they count once, however often it is read."""
-        first = name not in self._accounted
-        self._accounted.add(name)
-        return first
+            return self.passages(f"{self.name}:{name}", _chapters(files, _package(files, package_path)))
 
 
 def _sources(folder: Path) -> list[tuple[str, Path]]:
