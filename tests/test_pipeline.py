@@ -439,6 +439,7 @@ def test_no_space_for_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     fill_disk(monkeypatch, "lightning.fabric.plugins.io.torch_io._atomic_save")
     with pytest.raises(TrainingError, match=r"training cannot write to .*: No space left on device"):
         train_wotd_pipeline(on_vectors(tmp_path), tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_other_errors_of_the_system_are_bugs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -389,3 +389,20 @@ def test_two_processes_make_one_run(launcher: str, tmp_path: Path) -> None:
     assert answer.out.count("epoch 2 of 2") == 1
     assert answer.out.count("everything is in ") == 1
     assert results["metrics"]["test/nmse"] < 0.6
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
+    overrides = [*on_vectors(tmp_path / "data", "trainer.max_epochs=100000"), "trainer=ddp", "trainer.devices=2"]
+    process = started(*overrides, "hydra.run.dir=run", cwd=tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 3 of" in line:
+            break
+    process.terminate()
+    answer = finished(process, 60)
+    assert answer.status == 143
+    assert answer.err.count("wotd-train: terminated; go on with: ") == 1, answer.err
+    assert answer.err.count("\n") == 1, answer.err
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert not (tmp_path / "run" / "artifacts").exists()

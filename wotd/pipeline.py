@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from safetensors.torch import save_file
 
 from wotd import artifacts as artifact_folder
 from wotd.callbacks import MixedPrecision
+from wotd.callbacks.stopping import StopAfterBatch
 from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
 from wotd.configuration import build, check, compose, overrides_of
 from wotd.data import WOTDDataModule
@@ -166,15 +166,16 @@ def _disk_errors(folder: Path, sentence: str) -> Iterator[None]:
 
 def _quiet() -> None:
     """Silence what Lightning says of every run, and all processes of a distributed run but the first."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    if not _first_process():
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if not first_process():
         logging.getLogger("wotd").setLevel(logging.WARNING)
     for message in (".*LeafSpec.*", ".*exists and is not empty.*", ".*smaller than the logging interval.*",
                     ".*does not have many workers.*", ".*logger=False.*"):  # fmt: skip
         warnings.filterwarnings("ignore", message=message)
 
 
-def _first_process() -> bool:
+def first_process() -> bool:
     """Whether this process is the only one or the first of a distributed run, whoever launched it."""
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
     return not any(int(os.environ.get(name) or 0) for name in ranks)
@@ -298,7 +299,7 @@ def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> 
     module.start(data.dataset(TRAIN))
     loss = module.validation_loss(data.dataset(VAL))
     logger.info("closed-form start: val/loss %.4f", loss)
-    if _first_process():
+    if first_process():
         state: dict[str, Any] = {"state_dict": module.state_dict(), "val/loss": loss}
         module.on_save_checkpoint(state)
         save_start(state, output_dir)
@@ -311,50 +312,22 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
         KeyboardInterrupt: after Ctrl-C.
         SystemExit: with status 143, after SIGTERM.
     """
-    with _signals(trainer) as interrupts:
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-        except SystemExit as stop:  # Lightning exits upon either
-            interrupted = interrupts or not isinstance(stop, SIGTERMException)
-        else:
-            interrupted = bool(interrupts)
-            if not (interrupts or trainer.received_sigterm):
-                logger.info("trained %d epochs (%d steps)", trainer.current_epoch, trainer.global_step)
-                return
-    if interrupted:
-        raise KeyboardInterrupt
-    raise SystemExit(TERMINATED)
-
-
-@contextmanager
-def _signals(trainer: lightning.Trainer) -> Iterator[list[int]]:
-    """While a trainer fits: its own handling of SIGTERM, and Ctrl-C handled alike; yields the Ctrl-Cs so far.
-
-    In the middle of a batch an exception would leave weights and counters that do not belong
-    together. Processes of a distributed run cannot agree on a batch within a handler; there Ctrl-C
-    interrupts at once.
-    """
-    interrupts: list[int] = []
-
-    def stop_after_batch(signum: int, frame: object) -> None:
-        del frame
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        logger.info("stopping after this batch; Ctrl-C again stops at once")
-        interrupts.append(signum)
-        signal.raise_signal(signal.SIGTERM)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning would call another handler beside its own
-    if trainer.world_size == 1 and before[signal.SIGINT] is signal.default_int_handler:
-        signal.signal(signal.SIGINT, stop_after_batch)
+    stopping = StopAfterBatch()
+    trainer.callbacks.append(stopping)  # type: ignore[attr-defined]
+    received = None
     try:
-        yield interrupts
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    except SystemExit as stop:  # what Lightning makes of either signal, whenever it came
+        terminated = isinstance(stop, SIGTERMException) or stop.code == TERMINATED
+        received = signal.SIGTERM if terminated else signal.SIGINT
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        stopping.release()
+    received = stopping.received or received
+    if received is signal.SIGTERM:
+        raise SystemExit(TERMINATED)
+    if received is signal.SIGINT:
+        raise KeyboardInterrupt
+    logger.info("trained %d epochs (%d steps)", trainer.current_epoch, trainer.global_step)
 
 
 def _best_checkpoint(trainer: lightning.Trainer, output_dir: Path) -> Path:

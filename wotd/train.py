@@ -36,11 +36,11 @@ def run(config: DictConfig) -> float | None:
             _refuse_distributed_sweep(config)
         return _train(config)
     except KeyboardInterrupt:
-        _exit(f"interrupted; {_how_to_go_on()}", _INTERRUPTED)
+        _stopped("interrupted", _INTERRUPTED)
     except SystemExit as stop:
         if stop.code != _TERMINATED:
             raise
-        _exit(f"terminated; {_how_to_go_on()}", _TERMINATED)
+        _stopped("terminated", _TERMINATED)
     except WOTDError as error:
         if sweeping:  # the other jobs of the sweep go on; Hydra raises the first failure at the end
             logger.error("%s", error)
@@ -87,6 +87,14 @@ def _refuse_distributed_sweep(config: DictConfig) -> None:
         raise ConfigurationError(
             "trainer=ddp cannot be swept with -m in one command: set trainer.devices=1, or start each run by itself."
         )
+
+
+def _stopped(how: str, status: int) -> NoReturn:
+    from wotd.pipeline import first_process
+
+    if first_process():
+        _exit(f"{how}; {_how_to_go_on()}", status)
+    sys.exit(0)  # the first process speaks for all; to some launchers another status is a reason to kill it
 
 
 def _how_to_go_on() -> str:

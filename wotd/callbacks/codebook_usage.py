@@ -55,9 +55,8 @@ class CodebookUsage(Callback):
         usages = self._metric.compute()
         self._metric = None
         for level, (usage, size) in enumerate(zip(usages, _level_sizes(pl_module), strict=True)):
-            pl_module.log(f"val/level_{level}/perplexity", usage.perplexity)
-            pl_module.log(f"val/level_{level}/usage", usage.usage)
-            pl_module.log(f"val/level_{level}/dead", float(usage.dead))
+            values = {"perplexity": usage.perplexity, "usage": usage.usage, "dead": float(usage.dead)}
+            pl_module.log_dict({f"val/level_{level}/{name}": value for name, value in values.items()}, sync_dist=True)
             if usage.perplexity < self.warn_below * size and not trainer.sanity_checking:
                 logger.warning(
                     "level %d collapses: it uses %.1f of %d codes (perplexity), %d are dead",
