@@ -220,6 +220,7 @@ def test_a_config_comes_in_any_form(form: str, tmp_path: Path) -> None:
         ),
         (["trainer.accelerator=foo"], r"^trainer: You selected an invalid accelerator"),
         (["taxonomy.version=x"], r"version"),
+        (["seed=-1"], r"^seed is -1; expected 0 to 4294967295\.$"),
         (["embedding.precision=float8"], r"embedding\.precision is 'float8'"),
     ],
 )

@@ -104,6 +104,8 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     config, output_dir = as_config(config), Path(output_dir).resolve()
     bare_vectors = bool(config.data.vectors)
     check(config, unused=("provider", "embedding", "taxonomy") if bare_vectors else ())
+    if not 0 <= config.seed < 2**32:
+        raise ConfigurationError(f"seed is {config.seed}; expected 0 to {2**32 - 1}.")
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
     artifact_folder.check_target(output_dir / "artifacts")
     taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))

@@ -193,6 +193,7 @@ def test_the_split_is_the_seeds(tmp_path: Path) -> None:
         ({"val_fraction": 0.0}, "a val_fraction above 0"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "a sum below 1"),
         ({"val_fraction": float("nan")}, "data.val_fraction is nan"),
+        ({"seed": -1}, "data.seed is -1; expected 0 or more."),
         ({"split_by": "title"}, "data.split_by is 'title'; expected one of author, work, passage."),
     ],
 )

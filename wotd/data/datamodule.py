@@ -91,6 +91,8 @@ class WOTDDataModule(lightning.LightningDataModule):
                 f"data.val_fraction is {val_fraction} and data.test_fraction {test_fraction}; expected a val_fraction "
                 f"above 0, since early stopping needs one, and a sum below 1."
             )
+        if seed < 0:
+            raise ConfigurationError(f"data.seed is {seed}; expected 0 or more.")
         if split_by not in list(SplitBy):
             raise ConfigurationError(f"data.split_by is '{split_by}'; expected one of {', '.join(SplitBy)}.")
         self.provider, self.embedder, self.taxonomy = provider, embedder, taxonomy
