@@ -56,7 +56,8 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     yield typed
     for handler in set(root.handlers) - set(handlers):
         handler.close()
-    root.handlers[:], root.level = handlers, level
+    root.handlers[:] = handlers
+    root.setLevel(level)
     signal.signal(signal.SIGTERM, terminate)
 
 
