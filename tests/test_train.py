@@ -208,6 +208,15 @@ def test_runs_have_folders_of_their_own_below_outputs(door: Door, tmp_path: Path
     assert (run / "artifacts" / "config.json").stat().st_mtime_ns > first
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    answer = door("+experiment=deep", "data.vectors=x.npy", "hydra.run.dir=taken/run")
+    assert answer.status == 1
+    assert answer.err == (
+        "wotd-train: the run's folder taken/run cannot be made: Not a directory; set another hydra.run.dir.\n"
+    )
+
+
 @pytest.mark.usefixtures("door")
 def test_processes_agree_on_the_name_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WOTD_RUN", raising=False)

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -122,6 +123,12 @@ def main() -> None:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         _exit(explain(error, overrides), _WRONG_USAGE)
+    except OSError as error:
+        if any(frame.f_code is _train.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+            raise  # not while Hydra made the run's folder
+        _exit(
+            f"the run's folder {error.filename} cannot be made: {error.strerror}; set another hydra.run.dir.", _FAILED
+        )
     except KeyboardInterrupt:
         _exit("interrupted.", _INTERRUPTED)
 
