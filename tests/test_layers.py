@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -272,17 +271,6 @@ def test_import_wotd_is_light() -> None:
     loaded = loaded_by("import wotd")
     assert "wotd" in loaded
     assert not loaded & {"torch", "lightning", "hydra", "omegaconf", "sentence_transformers", "sklearn", "numpy"}
-
-
-def test_import_wotd_is_quick() -> None:
-    seconds = []
-    for _ in range(3):  # the best of three: another process may hold the cores
-        started = time.perf_counter()
-        loaded_by("import wotd")
-        seconds.append(time.perf_counter() - started)
-        if seconds[-1] < 1:
-            break
-    assert min(seconds) < 1
 
 
 @pytest.mark.skipif(not (ROOT / "wotd/inference.py").exists(), reason="wotd/inference.py does not exist yet")

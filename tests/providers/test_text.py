@@ -85,9 +85,9 @@ def test_sentences_lose_nothing(text):
 
 
 def test_sentences_of_a_long_list_of_abbreviations_take_no_long():
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(sentences("Mr. A. " * 20_000)) == 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_a_sentence_after_a_dash_keeps_to_the_stop_before_it():
 
 
 def test_one_block_of_fifty_thousand_words_without_a_stop_takes_no_long():
-    start = time.perf_counter()
+    start = time.process_time()
     passages, _ = cut_passages([Block("word " * 50_000)])
     assert sum(map(count_words, passages)) > 49_900
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_scraps_are_counted():

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -186,10 +185,8 @@ def test_a_body_without_a_length_is_bounded_while_it_streams(client: httpx.Clien
 def test_a_length_over_the_limit_is_refused_before_anything_is_sent(address: str) -> None:
     with socket.create_connection(("127.0.0.1", httpx.URL(address).port), timeout=10) as connection:
         connection.sendall(b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Length: 999999999999\r\n\r\n")
-        started = time.perf_counter()
-        answer = connection.recv(65536)
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert time.perf_counter() - started < 1
+        # Nothing of the body was sent, so a server that reads it first never answers.
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_an_unforeseen_error_is_a_plain_500_and_the_log_quotes_no_text(
