@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("results", ("wotd.artifacts", "wotd.publication", "wotd.model_card", "wotd.library", "wotd.hub")),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation")),
-    ("composition / training", ("wotd.pipeline", "wotd.checkpoints")),
+    ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.checkpoints")),
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
@@ -36,7 +36,7 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.pipeline")),
     (
         ("lightning", "pytorch_lightning", "lightning_fabric"),
-        ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline"),
+        ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly"),
     ),
     (("sentence_transformers",), ("wotd.embeddings.embedder",)),
     (

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from pipeline_runs import codes, on_vectors, on_works, stopped_at
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from wotd import SemanticIDModel, pipeline
+from wotd import SemanticIDModel, assembly
 from wotd.artifacts import Artifacts
 from wotd.configuration import compose
 from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsError, WOTDError
@@ -196,7 +196,7 @@ def test_a_config_comes_in_any_form(form: str, tmp_path: Path) -> None:
         config = compose(overrides)
     elif form == "container":
         config = OmegaConf.to_container(compose(overrides), resolve=True)
-    composed = pipeline.as_config(config)
+    composed = assembly.as_config(config)
     assert OmegaConf.to_container(composed, resolve=True) == OmegaConf.to_container(compose(overrides), resolve=True)
     if form in ("nested", "container"):
         assert train_wotd_pipeline(config, tmp_path / "run").counts["epochs"] == 1

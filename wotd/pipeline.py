@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,17 +17,17 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from wotd import artifacts as artifact_folder
-from wotd.callbacks import MixedPrecision
+from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
 from wotd.callbacks.stopping import StopAfterBatch
 from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
-from wotd.configuration import build, check, compose, overrides_of
+from wotd.configuration import check
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
 from wotd.embeddings.embedder import Embedder
@@ -50,8 +49,6 @@ TERMINATED = 128 + signal.SIGTERM
 """Exit status of a process that SIGTERM ended, as shells count."""
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
-
-Config = DictConfig | Mapping[str, Any] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -108,18 +105,18 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         raise ConfigurationError(f"seed is {config.seed}; expected 0 to {2**32 - 1}.")
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
     artifact_folder.check_target(output_dir / "artifacts")
-    taxonomy = None if bare_vectors else Taxonomy.from_mapping(_plain(config.taxonomy))
+    taxonomy = build_taxonomy(config)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
 
     # Trainer and model come before the data: what they refuse should not be found out after hours of embedding.
-    trainer = _trainer(config, output_dir)
+    trainer = build_trainer(config, output_dir)
     with torch.device("meta"):
-        _module(config, int(config.model.latent_dim), taxonomy)
-    data = _data_module(config, taxonomy)
+        build_module(config, int(config.model.latent_dim), taxonomy)
+    data = build_data_module(config, taxonomy)
     data.setup()
     seconds = dict(data.seconds)
     training = time.perf_counter()
-    module = _module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
+    module = build_module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
     if checkpoint is None:
         _start(module, data, output_dir)
     else:
@@ -183,59 +180,6 @@ def first_process() -> bool:
     return not any(int(os.environ.get(name) or 0) for name in ranks)
 
 
-def as_config(config: Config) -> DictConfig:
-    """The composed config that was meant; see :func:`train_wotd_pipeline`."""
-    if isinstance(config, DictConfig):
-        return config
-    if isinstance(config, str):
-        raise ConfigurationError(
-            f"config is the string {config!r}; expected a config, a mapping or a list of overrides."
-        )
-    if isinstance(config, Mapping):
-        model = config.get("model")
-        if isinstance(model, Mapping) and "_target_" in model:
-            return OmegaConf.create(dict(config))
-        return compose(overrides_of(config))
-    return compose(list(config))
-
-
-def _data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDDataModule:
-    if taxonomy is None:
-        bare: WOTDDataModule = build(config.data, "data")
-        return bare
-    previous = config.taxonomy.get("previous")
-    module: WOTDDataModule = build(
-        config.data,
-        "data",
-        provider=build(config.provider, "provider"),
-        embedder=build(config.embedding, "embedding"),
-        taxonomy=taxonomy,
-        published=_published_labels(previous, taxonomy) if previous else None,
-        strict=bool(config.taxonomy.get("strict", False)),
-    )
-    return module
-
-
-def _module(
-    config: DictConfig, dimension: int, taxonomy: Taxonomy | None, provenance: Mapping[str, Any] | None = None
-) -> SemanticIDModule:
-    module: SemanticIDModule = build(
-        config.model, "model", input_dim=dimension, taxonomy=taxonomy, seed=config.seed, provenance=provenance
-    )
-    return module
-
-
-def _published_labels(path: str, taxonomy: Taxonomy) -> dict[str, list[int | None]]:
-    data = artifact_folder.read_semantic_ids(path)
-    theirs = data.get("taxonomy") or {}
-    if (theirs.get("name"), theirs.get("version")) != (taxonomy.name, taxonomy.version):
-        raise ConfigurationError(
-            f"taxonomy.previous is {path}, which follows the taxonomy {theirs.get('name')} version "
-            f"{theirs.get('version')}; this run follows {taxonomy.name} version {taxonomy.version}."
-        )
-    return {corpus: entry["label"] for corpus, entry in data["corpora"].items()}
-
-
 def _provenance(config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | None) -> dict[str, Any]:
     """What checkpoints and artifacts say of where they come from, as plain data."""
     return {
@@ -258,42 +202,6 @@ def _embedding(embedder: Embedder | None) -> dict[str, Any] | None:
         "fingerprint": embedder.fingerprint.to_mapping(),
         "probe": [float(value) for value in embedder.probe()],
     }
-
-
-def _trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
-    callbacks: list[Callback] = []
-    settings: dict[str, Any] = {}
-    entries = {name: node for name, node in (config.get("callbacks") or {}).items() if node is not None}
-    for name, node in entries.items():
-        entry = build(node, f"callbacks.{name}")
-        if isinstance(entry, MixedPrecision):
-            if "precision" not in config.trainer:
-                settings["precision"] = entry.for_accelerator(_accelerator(config.trainer.get("accelerator", "auto")))
-            continue
-        if isinstance(entry, ModelCheckpoint) and entry.dirpath is None:
-            entry.dirpath = str(output_dir / FOLDER)
-        callbacks.append(entry)
-    if os.environ.get("LOCAL_WORLD_SIZE") and config.trainer.get("devices") == "auto":
-        # Under torchrun on CPUs, Lightning would count one device.
-        settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
-    trainer: lightning.Trainer = build(
-        config.trainer,
-        "trainer",
-        callbacks=callbacks,
-        logger=build(config.logger, "logger", save_dir=str(output_dir)) if config.get("logger") else False,
-        default_root_dir=str(output_dir),
-        use_distributed_sampler=False,  # the sampler of the data module knows its rank
-        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        enable_progress_bar="progress" in entries,
-        **settings,
-    )
-    return trainer
-
-
-def _accelerator(wanted: str) -> str:
-    if wanted in ("auto", "gpu"):
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
 
 
 def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> None:
@@ -463,8 +371,3 @@ def _write_artifacts(
 def _write_encoder(folder: Path, encoder: SemanticEncoder) -> None:
     state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
     save_file(state, folder / artifact_folder.WEIGHTS)
-
-
-def _plain(node: Any) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(json.dumps(OmegaConf.to_container(node, resolve=True)))
-    return data
