@@ -117,7 +117,9 @@ def test_what_reconstructs_worse_than_the_limit_is_out_of_domain(artifacts: Path
     errors = sorted(each.error for each in model.encode(TEXTS))
     for limit, strange in ((errors[1], 2), (None, 0), (0.0, 4)):
         model.artifacts = type(model.artifacts)(artifacts, {**model.artifacts.config, "out_of_domain_error": limit})
-        found = sum(each.out_of_domain for each in model.encode(TEXTS))
+        flags = [each.out_of_domain for each in model.encode(TEXTS)]
+        assert all((flag is None) == (limit is None) for flag in flags), "what was not measured is not denied"
+        found = sum(flag is True for flag in flags)
         assert abs(found - strange) <= (limit == errors[1])  # the error shown is rounded
 
 

@@ -23,14 +23,14 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vocabulary", ("wotd.taxonomy", "wotd.semantic_ids")),
     ("primitives", ("wotd.providers", "wotd.quantization")),
     ("parts", ("wotd.embeddings", "wotd.encoders", "wotd.losses", "wotd.metrics")),
-    ("results", ("wotd.artifacts", "wotd.publication", "wotd.model_card", "wotd.library", "wotd.hub")),
+    ("results", ("wotd.artifacts", "wotd.publication", "wotd.model_card", "wotd.library")),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation")),
     ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.checkpoints")),
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
-BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.plots", "wotd.provenance")
+BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.provenance")
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.pipeline")),
@@ -44,7 +44,7 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             *("fastapi", "starlette", "uvicorn", "boto3", "botocore", "sagemaker", "sagemaker_inference"),
             *("requests", "httpx", "aiohttp", "urllib3", "urllib.request", "http.client", "http.server"),
         ),
-        ("wotd.serving", "wotd.deployment", "wotd.providers.download", "wotd.hub"),
+        ("wotd.serving", "wotd.deployment", "wotd.providers.download"),
     ),
 )
 ONLY_WHEN_USED = ("sentence_transformers",)
@@ -273,7 +273,6 @@ def test_import_wotd_is_light() -> None:
     assert not loaded & {"torch", "lightning", "hydra", "omegaconf", "sentence_transformers", "sklearn", "numpy"}
 
 
-@pytest.mark.skipif(not (ROOT / "wotd/inference.py").exists(), reason="wotd/inference.py does not exist yet")
 def test_inference_needs_neither_lightning_nor_hydra() -> None:
     loaded = loaded_by("import wotd.inference")
     assert not loaded & {"lightning", "pytorch_lightning", "hydra", "sentence_transformers", "fastapi"}

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from small_training import FAST, small_data, small_module, small_trainer
 
-from wotd.data.batches import EmbeddingDataset
+from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.data.splits import TRAIN, VAL
 from wotd.errors import ConfigurationError
 from wotd.losses import LossWeights
@@ -158,7 +158,7 @@ def test_a_supervised_level_learns_its_labels_prior_and_a_ranked_one_none() -> N
     assert module.priors == [None, None]
     module.start(dataset)
     known = dataset.labels[:, 0][dataset.labels[:, 0] >= 0]
-    expected = torch.bincount(known, minlength=3) + 1.0
+    expected = torch.bincount(known, minlength=3)
     prior, none = module.priors
     assert none is None
     torch.testing.assert_close(prior, expected / expected.sum())
@@ -251,3 +251,18 @@ def test_each_step_draws_from_a_seed_of_its_own(tmp_path: Path) -> None:
         states.append(module.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert len(data.rows(TRAIN)) == 192
+
+
+def test_a_label_that_nothing_taught_does_not_count_in_validation() -> None:
+    module = build_module(12, TAXONOMY, latent_dim=6, hidden=[16])
+    dataset = labelled()
+    dataset.labels[:, 0] = torch.where(dataset.labels[:, 0] == 2, -1, dataset.labels[:, 0])
+    module.start(dataset)
+    batch = dataset[torch.arange(20)]
+    known = EmbeddingBatch(batch.embeddings, batch.labels.clone())
+    known.labels[:10, 0] = -1
+    stranger = EmbeddingBatch(batch.embeddings, known.labels.clone())
+    stranger.labels[:10, 0] = 2
+    module.eval()
+    torch.testing.assert_close(module.terms(stranger)[0].alignment, module.terms(known)[0].alignment)
+    assert module.taught_labels(stranger.labels)[:10, 0].tolist() == [-1] * 10

@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -572,3 +574,23 @@ def test_a_checkpoint_that_cannot_become_artifacts(tmp_path: Path, works_run: Tr
     with pytest.raises(TrainingError, match="which this version of wotd cannot read"):
         export_checkpoint(tmp_path / "old.ckpt", tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_no_space_for_the_start(tmp_path: Path) -> None:
+    """A real limit: no file of this process may grow over 20 kB, and the system says so to whoever tries."""
+    code = (
+        "import resource, signal, sys\n"
+        "from wotd import train_wotd_pipeline\n"
+        "from wotd.errors import TrainingError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try:\n"
+        "    train_wotd_pipeline(sys.argv[2:], sys.argv[1])\n"
+        "except TrainingError as error:\n"
+        "    print(error)\n"
+    )
+    overrides = on_vectors(tmp_path, "trainer.max_epochs=1", "model.hidden=[64]", "logger=csv")
+    command = [sys.executable, "-c", code, str(tmp_path / "run"), *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "run: File too large; mend that and start again with the same hydra.run.dir." in done.stdout, done.stderr
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []

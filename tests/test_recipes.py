@@ -29,8 +29,6 @@ LEFT_TO_THE_USER = {"root", "model"}
 # Keys by which Hydra steers `instantiate`; they never reach the target.
 STEERING = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
-pytestmark = pytest.mark.skipif(not (CONF / "train.yaml").exists(), reason="conf/train.yaml does not exist yet")
-
 
 def options() -> list[str]:
     """Each option of each group as ``group=option``."""

@@ -17,11 +17,6 @@ import wotd
 
 ROOT = Path(__file__).resolve().parents[1]
 
-needs_recipes = pytest.mark.skipif(
-    not ((ROOT / "conf/train.yaml").exists() and (ROOT / "wotd/train.py").exists()),
-    reason="conf/train.yaml or wotd/train.py does not exist yet",
-)
-
 
 def run(*command: str | Path, cwd: Path) -> str:
     """What a command prints; if it fails, its errors are in the failure."""
@@ -111,7 +106,6 @@ def test_the_installed_package_is_the_wheels(installed: Path, empty: Path) -> No
     assert Path(where).is_relative_to(installed.parent)
 
 
-@needs_recipes
 @pytest.mark.parametrize("command", [["python", "-m", "wotd.train"], ["wotd-train"]], ids=["module", "script"])
 def test_the_recipe_composes_in_an_empty_folder(installed: Path, empty: Path, command: list[str]) -> None:
     printed = run(installed / command[0], *command[1:], "--cfg", "job", "+experiment=minilm", cwd=empty)
@@ -120,7 +114,6 @@ def test_the_recipe_composes_in_an_empty_folder(installed: Path, empty: Path, co
     assert list(empty.iterdir()) == [], "printing a config leaves files behind"
 
 
-@pytest.mark.skipif(not (ROOT / "wotd/cli.py").exists(), reason="wotd/cli.py does not exist yet")
 def test_the_shell_tool_knows_its_version(installed: Path, empty: Path) -> None:
     assert wotd.__version__ in run(installed / "wotd", "--version", cwd=empty)
     assert list(empty.iterdir()) == []

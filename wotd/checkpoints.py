@@ -6,6 +6,8 @@ Lightning writes them; each carries the encoder's shape and the provenance of it
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,9 +66,17 @@ def save_start(state: Mapping[str, Any], output_dir: Path) -> None:
     """Keep the state of a model that was started and not trained, whole or not at all."""
     path = output_dir / FOLDER / START
     path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()  # torch's own writer says of a full disk only that some check of its own failed
+    torch.save(dict(state), buffer)
     partial = path.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> tuple[SemanticEncoder, dict[str, Any]]:

@@ -48,7 +48,6 @@ def evaluate(
     rows: NDArray[np.int64],
     *,
     labels_NL: NDArray[np.int64] | None = None,
-    reference_labels_NL: NDArray[np.int64] | None = None,
     level_names: Sequence[str] = (),
 ) -> dict[str, float]:
     """Measure an encoder on rows of a matrix.
@@ -58,7 +57,6 @@ def evaluate(
         vectors_ND: embeddings, N×D.
         rows: which of them.
         labels_NL: labels of all N rows, -1 where unknown; given for supervised levels only.
-        reference_labels_NL: the training rows' labels, whose commonest one is the majority rate.
         level_names: names for the agreement's entries.
 
     Returns:
@@ -85,7 +83,7 @@ def evaluate(
         "codes": float(shared.distinct),
     }
     if labels_NL is not None:
-        metrics |= _agreement(codes_NL, labels_NL[rows], reference_labels_NL, level_names)
+        metrics |= _agreement(codes_NL, labels_NL[rows], level_names)
     return metrics
 
 
@@ -118,14 +116,12 @@ def _distortion(
 def _agreement(
     codes_NL: NDArray[np.int64],
     labels_NL: NDArray[np.int64],
-    reference_NL: NDArray[np.int64] | None,
     level_names: Sequence[str],
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for level in range(labels_NL.shape[1]):
         name = level_names[level] if level < len(level_names) else f"level_{level}"
-        reference_N = None if reference_NL is None else reference_NL[:, level]
-        agreement = label_agreement(codes_NL[:, level], labels_NL[:, level], reference_N)
+        agreement = label_agreement(codes_NL[:, level], labels_NL[:, level])
         if agreement.known:
             metrics |= {
                 f"agreement/{name}/accuracy": agreement.accuracy,

@@ -41,7 +41,8 @@ class EncodedText:
         id: its text form.
         names: names of the codes, level by level; indices as text where levels have no names.
         confidence: probability of each index given the level's input, 0 to 1.
-        out_of_domain: whether the code stands for the text worse than for 95 % of unseen passages.
+        out_of_domain: whether the code stands for the text worse than for 95 % of unseen passages; None
+            where the artifacts were exported without any to compare with.
         error: squared error of the code's reconstruction over the variance of the training data.
     """
 
@@ -49,7 +50,7 @@ class EncodedText:
     id: str
     names: list[str]
     confidence: list[float]
-    out_of_domain: bool
+    out_of_domain: bool | None
     error: float
 
     def to_mapping(self) -> dict[str, Any]:
@@ -201,7 +202,7 @@ class SemanticIDModel:
             id=str(kept),
             names=self._names(kept),
             confidence=[round(sure, 6) for sure in confidence[:depth]],
-            out_of_domain=limit is not None and error > limit,
+            out_of_domain=None if limit is None else error > limit,
             error=round(error, 6),
         )
 

@@ -84,7 +84,7 @@ def _metrics_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> str:
     rows += [(f"{name}: usage", f"level_{level}/usage") for level, name in enumerate(names)]
     for name in names:
         rows += [(f"{name}: agrees with label", f"agreement/{name}/accuracy"),
-                 (f"{name}: … majority label alone", f"agreement/{name}/majority")]  # fmt: skip
+                 (f"{name}: … commonest label alone", f"agreement/{name}/majority")]  # fmt: skip
     lines = ["## Results", "", f"| | {' | '.join(_SIDES)} |", f"|---|{'---|' * len(_SIDES)}"]
     for title, key in rows:
         values = [metrics.get(f"{side}/{key}") for side in _SIDES]

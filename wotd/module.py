@@ -20,7 +20,7 @@ from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
 from wotd.errors import ConfigurationError
 from wotd.losses import LossTerms, LossWeights, semantic_losses
-from wotd.taxonomy import Taxonomy
+from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +115,20 @@ class SemanticIDModule(lightning.LightningModule):
         for level, size in enumerate(self.model.level_sizes):
             known_N = labels_NL[:, level][labels_NL[:, level] >= 0]
             if len(known_N):
-                counts_K = torch.bincount(known_N, minlength=size).float() + 1.0
+                counts_K = torch.bincount(known_N, minlength=size).float()
                 getattr(self, f"prior_{level}").copy_(counts_K / counts_K.sum())
         self._has_prior = None
+
+    def taught_labels(self, labels_BL: Tensor) -> Tensor:
+        """Labels, with those that no training passage bears made unknown: nothing could have taught them.
+
+        Their keys lie far off on purpose, so one such passage in validation would outweigh all others.
+        """
+        columns = [
+            labels_B if prior_K is None else torch.where(prior_K[labels_B.clamp_min(0)] > 0, labels_B, UNKNOWN_CODE)
+            for labels_B, prior_K in zip(labels_BL.unbind(1), self.priors, strict=True)
+        ]
+        return torch.stack(columns, 1)
 
     def forward(self, embeddings_BD: Tensor) -> SemanticEncoding:
         """What the model makes of a batch."""
@@ -126,7 +137,7 @@ class SemanticIDModule(lightning.LightningModule):
 
     def terms(self, batch: EmbeddingBatch) -> tuple[LossTerms, SemanticEncoding]:
         """Loss terms of a batch and what they were measured on."""
-        labels_BL = batch.labels if self.supervised else None
+        labels_BL = self.taught_labels(batch.labels) if self.supervised else None
         encoding = self(batch.embeddings)
         return semantic_losses(encoding, self.model.sharpness, labels_BL, self.priors), encoding
 

@@ -117,12 +117,12 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     seconds = dict(data.seconds)
     training = time.perf_counter()
     module = build_module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
-    if checkpoint is None:
-        _start(module, data, output_dir)
-    else:
+    if checkpoint is not None:
         refuse_misfit(checkpoint, module.model, module.provenance["embedding"])
         logger.info("going on from %s", checkpoint)
     with _disk_errors(output_dir, "training cannot write to"):
+        if checkpoint is None:
+            _start(module, data, output_dir)
         _fit(trainer, module, data, checkpoint)
         best = _best_checkpoint(trainer, output_dir)
     seconds["training"] = time.perf_counter() - training
@@ -158,9 +158,9 @@ def _disk_errors(folder: Path, sentence: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in _DISK_ERRORS:
             raise
         reason = getattr(error, "strerror", None) or str(error)
-        raise TrainingError(
-            f"{sentence} {folder}: {reason}; mend that and go on with ckpt_path=last and the same hydra.run.dir."
-        ) from error
+        run = folder.parent if folder.name == "artifacts" else folder
+        again = "go on with ckpt_path=last and" if (run / FOLDER / LAST).is_file() else "start again with"
+        raise TrainingError(f"{sentence} {folder}: {reason}; mend that and {again} the same hydra.run.dir.") from error
 
 
 def _quiet() -> None:
@@ -237,7 +237,8 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
         raise SystemExit(TERMINATED)
     if received is signal.SIGINT:
         raise KeyboardInterrupt
-    logger.info("trained %d epochs (%d steps)", trainer.current_epoch, trainer.global_step)
+    epochs = trainer.current_epoch
+    logger.info("trained %d epoch%s (%d steps)", epochs, "" if epochs == 1 else "s", trainer.global_step)
 
 
 def _best_checkpoint(trainer: lightning.Trainer, output_dir: Path) -> Path:
@@ -312,7 +313,9 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
     labels = data.labels if module.supervised else None
     if labels is not None:
         rows = data.rows(VAL)
-        encoder.calibrate(torch.from_numpy(data.vectors[rows].astype("float32")), torch.from_numpy(labels[rows]))
+        encoder.calibrate(
+            torch.from_numpy(data.vectors[rows].astype("float32")), module.taught_labels(torch.from_numpy(labels[rows]))
+        )
     metrics: dict[str, float] = {}
     for side, name in enumerate(SPLIT_NAMES):
         rows = data.rows(side)
@@ -323,7 +326,6 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
             data.vectors,
             rows,
             labels_NL=labels,
-            reference_labels_NL=None if labels is None else labels[data.rows(TRAIN)],
             level_names=taxonomy.level_names if taxonomy else (),
         )
         metrics |= {f"{name}/{key}": value for key, value in measured.items()}

@@ -123,6 +123,9 @@ def main() -> None:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         _exit(explain(error, overrides), _WRONG_USAGE)
+    except BrokenPipeError:  # whoever read has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILED)
     except OSError as error:
         if any(frame.f_code is _train.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
             raise  # not while Hydra made the run's folder

@@ -32,14 +32,6 @@ def test_it_agrees_with_sklearn_on_known_labels(pairs: list[tuple[int, int]]) ->
     assert agreement.majority == pytest.approx(np.bincount(labels[known]).max() / known.sum())
 
 
-def test_the_majority_is_that_of_the_reference() -> None:
-    labels = np.array([0, 0, 0, 1])
-    reference = np.array([1, 1, 0, -1, -1, -1])
-    assert label_agreement(labels, labels).majority == 0.75
-    assert label_agreement(labels, labels, reference).majority == 0.25
-    assert label_agreement(labels, labels, np.array([-1])).majority == 0
-
-
 def test_nothing_is_measured_without_labels() -> None:
     agreement = label_agreement(np.array([0, 1]), np.array([-1, -1]))
     assert agreement.known == 0

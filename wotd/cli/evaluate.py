@@ -25,8 +25,6 @@ from wotd.cli.works import read_works, refuse_settings_without_provider
 from wotd.errors import ArtifactError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from rich.console import RenderableType
 
     from wotd.inference import SemanticIDModel
@@ -106,32 +104,18 @@ def _on_works(
     embedder = model.embedder  # first: artifacts of bare vectors have none, and say so
     corpora, taxonomy = read_works(provider, root, settings, model.artifacts.taxonomy)
     vectors_ND = EmbeddingCache().embed(embedder, corpora.texts).vectors
-    labels_NL = reference_NL = None
+    labels_NL = None
     if model.artifacts.named:
         described = [not level.ranked for level in taxonomy.levels]
         labels_NL = np.where(described, corpora.labels, -1)
-        reference_NL = _training_labels(model, described)
     metrics = measure(
         model.encoder,
         vectors_ND,
         np.arange(len(vectors_ND)),
         labels_NL=labels_NL,
-        reference_labels_NL=reference_NL,
         level_names=taxonomy.level_names,
     )
     return metrics | {"trained_on": float(_trained_on(model, corpora))}, corpora.dropped.to_mapping()
-
-
-def _training_labels(model: SemanticIDModel, described: Sequence[bool]) -> NDArray[np.int64] | None:
-    """Labels of the training split, by which a majority is judged; None where the artifacts keep none."""
-    import numpy as np
-
-    table = model.artifacts.codes()
-    if not len(table) or "label" not in table.column_names:
-        return None
-    rows = zip(table["split"].to_pylist(), table["label"].to_pylist(), strict=True)
-    labels = [[-1 if code is None else code for code in label] for split, label in rows if split == "train"]
-    return np.where(described, np.asarray(labels, dtype=np.int64), -1) if labels else None
 
 
 def _trained_on(model: SemanticIDModel, corpora: Corpora) -> int:

@@ -128,6 +128,8 @@ class WOTDDataModule(lightning.LightningDataModule):
     def _setup_texts(self) -> None:
         if self.provider is None or self.embedder is None or self.taxonomy is None:
             raise ConfigurationError("there is nothing to learn from: set provider and embedding, or data.vectors.")
+        if not self.embedder.needs_fit:
+            _ = self.embedder.fingerprint  # a model that cannot be had is found out before works are read
         with self._timed("reading"):
             self.corpora = collect(self.provider, self.taxonomy, published=self.published, strict=self.strict)
         logger.info("%s: %d passages of %d works", self.provider.name, len(self.corpora.texts), len(self.corpora.works))

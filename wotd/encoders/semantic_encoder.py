@@ -45,6 +45,16 @@ class SemanticEncoding:
     reconstruction: Tensor
     reconstruction_loss: Tensor
 
+    @property
+    def codes(self) -> Tensor:
+        """One index per level, int64 B×L."""
+        return self.quantized.codes
+
+    @property
+    def losses(self) -> dict[str, Tensor]:
+        """What the model itself measures; :mod:`wotd.losses` adds the terms that need weights and labels."""
+        return {"reconstruction": self.reconstruction_loss, "commitment": self.quantized.commitment}
+
 
 class SemanticEncoder(nn.Module):
     """Encoder, quantizer and decoder, with the mean and scale of the data they were started on."""
