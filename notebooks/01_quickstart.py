@@ -15,8 +15,8 @@
 # # Semantic IDs in ten minutes
 #
 # Train on the built-in synthetic literature, look at what came out, and ask it about texts of your
-# own. The recipe here is `lsa`, which needs no embedding model; `+experiment=minilm` is the same
-# with a better one.
+# own. The recipe here is `lsa`, which learns its vectors from the corpus in seconds;
+# `+experiment=minilm` takes a neural embedding model instead, and everything else stays the same.
 
 # %%
 import tempfile
