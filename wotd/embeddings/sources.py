@@ -88,7 +88,7 @@ def locate_model(
             answers.append(f"{label} ({reason})")
             logger.info("the embedding model %s: not from the %s: %s", repository, label, reason)
         else:
-            logger.info("the embedding model %s comes from the %s at %s", repository, found.source, found.path)
+            logger.debug("the embedding model %s comes from the %s at %s", repository, found.source, found.path)
             return found
     raise EmbeddingError(
         f"the embedding model {repository} is not available; tried {', '.join(answers)}; {_remedy(repository)}."
