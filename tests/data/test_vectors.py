@@ -98,7 +98,8 @@ def test_good_vectors_are_mapped_as_they_are(dtype: type, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 def test_large_and_small_numbers_are_neither_infinite_nor_zero(scale: float, tmp_path: Path) -> None:
-    open_vectors(saved(tmp_path / "x.npy", np.full((3, 4), scale, np.float32)))
+    opened = open_vectors(saved(tmp_path / "x.npy", np.full((3, 4), scale, np.float32)))
+    np.testing.assert_array_equal(opened, np.full((3, 4), scale, np.float32))
 
 
 def test_the_caller_names_the_argument_and_the_length(tmp_path: Path) -> None:
