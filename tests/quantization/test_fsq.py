@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from wotd.errors import ConfigurationError
 from wotd.quantization import FiniteScalarQuantizer, build_quantizer
 
 DIM, SIZES = 6, (5, 4, 3)
@@ -107,3 +108,8 @@ def test_more_levels_than_dimensions_and_a_single_row_start_without_nan() -> Non
     fsq.start(rows(1, dim=2), seeded())
     assert all(bool(torch.isfinite(value).all()) for value in fsq.state_dict().values())
     assert fsq.encode(rows(5, dim=2)).shape == (5, 3)
+
+
+def test_numbers_in_order_take_no_other_names(fsq: FiniteScalarQuantizer) -> None:
+    with pytest.raises(ConfigurationError, match=r"level 1 are numbers in order.*model\.quantizer\.kind=hvq"):
+        fsq.permute(1, torch.arange(4))

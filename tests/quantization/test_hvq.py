@@ -247,3 +247,47 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         build_quantizer(kind, DIM, sizes, options)
+
+
+# --- other names for the codes
+
+
+@given(seed=st.integers(0, 500), level=st.integers(0, 2), order=st.randoms(use_true_random=False))
+@settings(max_examples=25, deadline=None)
+def test_renamed_codes_are_the_same_codes_by_other_names(seed: int, level: int, order) -> None:
+    hvq, x = quantizer(seed=seed), 2 * rows(60, seed)
+    before = hvq(x)
+    names = list(range(SIZES[level]))
+    order.shuffle(names)
+    hvq.permute(level, torch.tensor(names))
+    renamed = before.codes.clone()
+    renamed[:, level] = torch.tensor(names)[renamed[:, level]]
+    after = hvq(x)
+    assert torch.equal(hvq.encode(x), renamed)
+    assert torch.equal(after.codes, renamed)
+    torch.testing.assert_close(hvq.decode(renamed), before.quantized)
+    torch.testing.assert_close(after.distances[level][:, names], before.distances[level])
+
+
+def test_renaming_goes_on_through_training() -> None:
+    """All that belongs to a code moves with it, or the next batch would pull the codeword back."""
+    renamed, plain, x = quantizer(), quantizer(), rows(64, 5)
+    names = torch.tensor([3, 0, 4, 1, 2])
+    renamed.permute(0, names)
+    for hvq in (renamed, plain):
+        hvq.train()
+        hvq(x)
+    for name in ("embed_KZ", "embed_avg_KZ", "cluster_size_K"):
+        torch.testing.assert_close(getattr(renamed.levels[0], name)[names], getattr(plain.levels[0], name))
+
+
+def test_only_free_levels_take_other_names_and_only_whole_ones() -> None:
+    hvq = quantizer((0, 1))
+    state = {name: value.clone() for name, value in hvq.state_dict().items()}
+    for level in (0, 1, 3, -1):
+        with pytest.raises(ConfigurationError, match=rf"level is {level}; .* which are \[2\]"):
+            hvq.permute(level, torch.arange(3))
+    for names in ([0, 1], [0, 1, 1], [1, 2, 3]):
+        with pytest.raises(ConfigurationError, match="expected each of 0 to 2 once"):
+            hvq.permute(2, torch.tensor(names))
+    assert all(torch.equal(value, hvq.state_dict()[name]) for name, value in state.items())

@@ -95,6 +95,21 @@ class Codebook(nn.Module):
         self.initialised.fill_(True)
 
     @torch.no_grad()
+    def permute(self, permutation_K: Tensor) -> None:
+        """Rename the codes: code k is called ``permutation_K[k]`` from now on, with all that belongs to it.
+
+        Raises:
+            ConfigurationError: if it is no permutation of the codes.
+        """
+        permutation_K = permutation_K.to(self.embed_KZ.device)
+        if permutation_K.sort().values.tolist() != list(range(self.size)):
+            raise ConfigurationError(
+                f"permutation is {permutation_K.tolist()}; expected each of 0 to {self.size - 1} once."
+            )
+        for state_K in (self.embed_KZ, self.embed_avg_KZ, self.cluster_size_K):
+            state_K[permutation_K] = state_K.clone()
+
+    @torch.no_grad()
     def update(self, vectors_BZ: Tensor, codes_B: Tensor) -> None:
         """Let the codewords follow a batch: sums and counts decay and take in the batch.
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wotd.errors import ConfigurationError
 from wotd.quantization.hvq import Quantized
 from wotd.quantization.products import linear
 
@@ -64,6 +65,18 @@ class FiniteScalarQuantizer(nn.Module):
         self.scale_L.copy_((latents_NZ @ directions_LZ.T).std(0, correction=0).clamp_min(1e-6) * 1.5)
         self.write.weight.copy_(directions_LZ.T * self.scale_L)
         self.started.fill_(True)
+
+    def permute(self, level: int, permutation_K: Tensor) -> None:
+        """Refuse: the codes of a grid are its numbers in order, and under other names they would not be.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        del permutation_K
+        raise ConfigurationError(
+            f"the codes of level {level} are numbers in order, which cannot be renamed; model.quantizer.kind=hvq has "
+            f"codes that can."
+        )
 
     def _grids(self) -> list[Tensor]:
         return [torch.linspace(-1, 1, size, device=self.scale_L.device) for size in self.level_sizes]

@@ -133,6 +133,22 @@ class HierarchicalVectorQuantizer(nn.Module):
                 codes_N = assign(residuals_NZ, level.embed_KZ)
             residuals_NZ = residuals_NZ - level.lookup(codes_N)
 
+    def permute(self, level: int, permutation_K: Tensor) -> None:
+        """Rename the codes of a free level: code k is called ``permutation_K[k]`` from now on.
+
+        Codes change by just that: later levels see what a codeword left over, not what it was called.
+
+        Raises:
+            ConfigurationError: if there is no such level, it is taught, or that is no permutation of its codes.
+        """
+        if not 0 <= level < len(self.level_sizes) or level in self.taught:
+            free = [index for index in range(len(self.level_sizes)) if index not in self.taught]
+            raise ConfigurationError(
+                f"level is {level}; only the codes of free levels can be renamed, which are {free}, for those of a "
+                f"taught level are its labels."
+            )
+        self.levels[level].permute(permutation_K)
+
     def forward(self, latents_BZ: Tensor) -> Quantized:
         """Quantize a batch; in training mode let the codewords follow it."""
         # Under autocast, half-precision distances could not tell near codewords apart.
