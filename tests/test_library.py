@@ -18,10 +18,10 @@ prefixes_st = st.integers(0, len(SIZES)).flatmap(
 
 
 class Stored:
-    """Artifacts of these codes; passage i is the i-th of the one work, whose ID is the first code."""
+    """Artifacts of these codes; passage i is the i-th of the one work, whose code is the first of them."""
 
-    def __init__(self, codes: list[tuple[int, ...]]) -> None:
-        self.stored = codes
+    def __init__(self, codes: list[tuple[int, ...]], own_id: str | None = None) -> None:
+        self.stored, self.own_id = codes, own_id
 
     def codes(self) -> pa.Table:
         count = len(self.stored)
@@ -35,8 +35,8 @@ class Stored:
         )
 
     def semantic_ids(self) -> dict:
-        works = {"files:w": {"title": "W", "author": "A", "code": list(self.stored[0])}} if self.stored else {}
-        return {"corpora": works}
+        work = {"title": "W", "author": "A", "code": list(self.stored[0])} if self.stored else {}
+        return {"corpora": {"files:w": work | ({"id": self.own_id} if self.own_id else {})} if work else {}}
 
 
 @given(st.lists(codes_st, max_size=30), prefixes_st)
@@ -72,3 +72,18 @@ def test_a_neighbor_says_where_it_stands(texts: bool) -> None:
     assert (found.corpus, found.title, found.author, found.passage, found.id) == ("files:w", "W", "A", 1, "0-0-0")
     assert found.text == ("text 1" if texts else None)
     assert found.distance == 0.25
+
+
+def test_a_work_lies_under_its_published_id_whatever_its_code() -> None:
+    codes = [(2, 1, 3), (2, 1, 3), (2, 1, 0)]
+    library = Library(Stored(codes, "2-1-0-4"), SIZES)
+    assert library.id_levels == 4
+    assert library.works(SemanticID((2, 1, 3))) == []
+    for prefix in ((2, 1), (2, 1, 0), (2, 1, 0, 4)):
+        assert library.works(SemanticID(prefix)) == [
+            {"corpus": "files:w", "title": "W", "author": "A", "id": "2-1-0-4"}
+        ]
+    assert library.works(SemanticID((2, 1, 0, 5))) == []
+    assert library.count(SemanticID((2, 1, 0, 4))) == library.count(SemanticID((2, 1, 0))) == 1
+    assert library.children(SemanticID((2, 1, 0))) == library.children(SemanticID((2, 1, 0, 4))) == []
+    assert Library(Stored(codes), SIZES).id_levels == Library(Stored([]), SIZES).id_levels == 3

@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_artifacts import started
 
 from wotd.artifacts import read_semantic_ids
+from wotd.collision_policy import CollisionPolicy
 from wotd.providers.base import Dropped
 from wotd.providers.corpora import Corpora, Corpus
-from wotd.publication import majority_code, text_hash, write_codes, write_semantic_ids
+from wotd.publication import majority_code, publish_works, text_hash, write_codes, write_semantic_ids
+from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Fact, Label, Origin, Taxonomy
 
 KINDS = [{"name": "verse", "any": ["Poetry"]}, {"name": "prose", "any": ["Fiction"]}]
@@ -72,6 +76,33 @@ def test_no_prefix_is_shared_by_more_passages_at_any_level(codes: list[tuple[int
         assert agreement[depth] == counts[code[depth]] / len(codes)
 
 
+# --- the IDs of works
+
+
+def test_works_that_collide_move_to_the_code_that_stands_for_them_best() -> None:
+    """Three works of one code; the embeddings of the two that move say where to."""
+    encoder = started(np.random.default_rng(0).normal(size=(80, 6)).astype(np.float32), (2, 4))
+    decoded = encoder.decode(torch.tensor([[1, index] for index in range(4)])).numpy()
+    works = [
+        Corpus(f"files:{name}", name, (), {}, Label((None, None), (Origin.UNKNOWN,) * 2), first, 2)
+        for name, first in (("a", 0), ("b", 2), ("c", 4))
+    ]
+    aims = np.repeat([0, 3, 2], 2)  # one passage lies off to the one side, the other as far to the other
+    vectors = decoded[aims] + np.tile([[1.0], [-1.0]], (3, 6)).astype(np.float32)
+    codes = np.full((6, 2), [1, 0])
+    three = Corpora(works, [""] * 6, Dropped(), [])
+    made = publish_works(three, codes, vectors, encoder, CollisionPolicy.SPREAD)
+    assert {corpus: str(own) for corpus, own in made.ids.items()} == {
+        "files:a": "1-0",
+        "files:b": "1-3",
+        "files:c": "1-2",
+    }
+    half = vectors.astype(np.float16)
+    assert (
+        publish_works(Corpora(works, [], Dropped(), []), codes, half, encoder, CollisionPolicy.SPREAD).ids == made.ids
+    )
+
+
 # --- semantic_ids.json
 
 
@@ -87,6 +118,7 @@ def test_semantic_ids_say_of_every_work_what_is_known(tmp_path: Path) -> None:
         "author": "B. Author; C. Author",
         "label": [0, 0],
         "origins": ["stated", "stated"],
+        "id": "0-0",
         "code": [0, 0],
         "agreement": [0.666667, 0.333333],
         "passages": 3,
@@ -98,6 +130,17 @@ def test_semantic_ids_say_of_every_work_what_is_known(tmp_path: Path) -> None:
     unknown = data["corpora"]["files:a"]
     assert (unknown["author"], unknown["label"], unknown["origins"]) == (None, [None, None], ["unknown"] * 2)
     assert unknown["code"] == [1, 1]
+
+
+def test_a_published_id_stands_beside_the_code(tmp_path: Path) -> None:
+    path = tmp_path / "semantic_ids.json"
+    ids = {"files:a": SemanticID((1, 1, 7)), "files:z": SemanticID((0, 2))}
+    write_semantic_ids(path, corpora(), TAXONOMY, CODES, ids)
+    entries = read_semantic_ids(path)["corpora"]
+    assert {corpus: (entry["id"], entry["code"]) for corpus, entry in entries.items()} == {
+        "files:a": ("1-1-7", [1, 1]),
+        "files:z": ("0-2", [0, 0]),
+    }
 
 
 def test_bare_vectors_name_no_corpus(tmp_path: Path) -> None:

@@ -209,7 +209,10 @@ class SemanticIDModel:
     def _names(self, semantic_id: SemanticID) -> list[str]:
         taxonomy = self.artifacts.taxonomy
         if self.artifacts.named and taxonomy is not None:
-            return taxonomy.describe(semantic_id.indices)
+            levels = len(self.level_sizes)
+            return taxonomy.describe(semantic_id.indices[:levels]) + [
+                str(rank) for rank in semantic_id.indices[levels:]
+            ]
         return [str(index) for index in semantic_id]
 
     def encode_vectors(self, vectors_ND: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -264,7 +267,7 @@ class SemanticIDModel:
         """
         semantic_id = self._parsed(code)
         branch = self.browse(semantic_id)
-        levels = zip(self.level_names, semantic_id, branch.names, strict=False)
+        levels = zip((*self.level_names, "suffix"), semantic_id, branch.names, strict=False)
         return {
             "id": str(semantic_id),
             "levels": [{"level": level, "code": index, "name": name} for level, index, name in levels],
@@ -312,7 +315,9 @@ class SemanticIDModel:
             semantic_id = SemanticID.parse(code)
         else:
             semantic_id = code if isinstance(code, SemanticID) else SemanticID(_whole_numbers(code))
-        semantic_id.check_sizes(self.level_sizes)
+        levels = len(self.level_sizes)
+        suffixed = len(semantic_id) == levels + 1 == self.library.id_levels
+        (semantic_id.prefix(levels) if suffixed else semantic_id).check_sizes(self.level_sizes)
         return semantic_id
 
     @cached_property

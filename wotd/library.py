@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wotd.artifacts import Artifacts
+from wotd.collision_policy import published_id
 from wotd.semantic_ids import SemanticID
 
 
@@ -53,7 +54,7 @@ class Branch:
         names: names of its codes.
         passages: how many stored passages bear it.
         children: IDs one level below with their names and counts.
-        works: corpus IDs, titles and codes of works whose own code bears the prefix.
+        works: corpus IDs, titles and published IDs of works whose ID begins with the prefix.
     """
 
     id: str
@@ -89,14 +90,19 @@ class Library:
         grouped = self._grouped
         return grouped.rows_N[grouped.ends_C[code] - grouped.passages_C[code] : grouped.ends_C[code]]
 
+    @property
+    def id_levels(self) -> int:
+        """How many indices the longest ID has: as many as there are levels, one more where works bear a suffix."""
+        return max([len(self._level_sizes), *(len(semantic_id) for _, _, semantic_id in self._works)])
+
     def count(self, prefix: SemanticID) -> int:
-        """How many passages bear the prefix."""
+        """How many passages bear the prefix, or the code before its suffix: passages have none."""
         return int(self._grouped.passages_C[self._below(prefix)].sum())
 
     def children(self, prefix: SemanticID) -> list[tuple[SemanticID, int]]:
         """IDs one level below the prefix that passages bear, in order, and how many bear each."""
         depth = len(prefix)
-        if depth == len(self._level_sizes):
+        if depth >= len(self._level_sizes):
             return []
         below_C = self._below(prefix)
         counts_K = np.zeros(self._level_sizes[depth], dtype=np.int64)
@@ -126,8 +132,8 @@ class Library:
         )
 
     def _below(self, prefix: SemanticID) -> NDArray[np.bool_]:
-        wanted = np.asarray(prefix.indices, dtype=np.int64)
-        below: NDArray[np.bool_] = (self.codes_CL[:, : len(prefix)] == wanted).all(1)
+        wanted = np.asarray(prefix.indices[: len(self._level_sizes)], dtype=np.int64)
+        below: NDArray[np.bool_] = (self.codes_CL[:, : len(wanted)] == wanted).all(1)
         return below
 
     @cached_property
@@ -137,7 +143,8 @@ class Library:
 
     @cached_property
     def _works(self) -> list[tuple[str, dict[str, Any], SemanticID]]:
-        return [(corpus, entry, SemanticID(tuple(entry["code"]))) for corpus, entry in self._corpora.items()]
+        ids = ((corpus, entry, published_id(entry)) for corpus, entry in self._corpora.items())
+        return [(corpus, entry, semantic_id) for corpus, entry, semantic_id in ids if semantic_id is not None]
 
     @cached_property
     def _table(self) -> Any:

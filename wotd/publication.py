@@ -1,19 +1,26 @@
-"""Codes as they are published: the code of a work from those of its passages, and the two tables of them."""
+"""Codes as they are published: code and ID of a work from the codes of its passages, and the two tables of them.
+
+Shape letters: N passages, D embedding, L levels, K codes of the last level.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 
 from wotd.artifacts import SCHEMA, write_json
+from wotd.collision_policy import CollisionPolicy, PublishedIDs, publish_ids
+from wotd.encoders import SemanticEncoder
 from wotd.providers.corpora import Corpora, Corpus
+from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
 
@@ -36,18 +43,56 @@ def majority_code(codes_NL: NDArray[np.int64]) -> tuple[list[int], list[float]]:
     return code, agreement
 
 
+def publish_works(
+    corpora: Corpora,
+    codes_NL: NDArray[np.int64],
+    vectors_ND: NDArray[np.floating],
+    encoder: SemanticEncoder,
+    policy: CollisionPolicy,
+    published: Mapping[str, SemanticID] | None = None,
+) -> PublishedIDs:
+    """The IDs of works; see :func:`wotd.collision_policy.publish_ids`.
+
+    Near to a work is a code whose reconstruction is near to the mean of its passages' embeddings.
+    """
+    works = {work.id: work for work in corpora.works}
+    codes = {corpus: majority_code(codes_NL[_rows(work)])[0] for corpus, work in works.items()}
+
+    def closeness(corpus: str) -> list[int]:
+        mean_D = np.asarray(vectors_ND[_rows(works[corpus])], dtype=np.float32).mean(0)
+        return _nearest_last(encoder, torch.from_numpy(mean_D), codes[corpus][:-1])
+
+    return publish_ids(codes, policy, last_size=encoder.level_sizes[-1], published=published, closeness=closeness)
+
+
+def _nearest_last(encoder: SemanticEncoder, mean_D: torch.Tensor, prefix: Sequence[int]) -> list[int]:
+    """The last level's codes by how near they decode to a vector, nearest first; equal ones by their index."""
+    codes_KL = torch.tensor([[*prefix, index] for index in range(encoder.level_sizes[-1])])
+    distances_K = (encoder.decode(codes_KL) - mean_D).square().sum(1)
+    nearest: list[int] = distances_K.argsort(stable=True).tolist()
+    return nearest
+
+
+def _rows(work: Corpus) -> slice:
+    return slice(work.first, work.first + work.passages)
+
+
 def write_semantic_ids(
-    path: Path, corpora: Corpora | None, taxonomy: Taxonomy | None, codes_NL: NDArray[np.int64]
+    path: Path,
+    corpora: Corpora | None,
+    taxonomy: Taxonomy | None,
+    codes_NL: NDArray[np.int64],
+    ids: Mapping[str, SemanticID] | None = None,
 ) -> None:
-    """Write ``semantic_ids.json``; without corpora it names none."""
+    """Write ``semantic_ids.json``; without corpora it names none, without IDs each work has its code for one."""
     entries = {}
     if corpora is not None:
         for work in sorted(corpora.works, key=lambda work: work.id):
-            entries[work.id] = _entry(work, codes_NL[work.first : work.first + work.passages])
+            entries[work.id] = _entry(work, codes_NL[_rows(work)], ids[work.id] if ids else None)
     write_json(path, {"schema": SCHEMA, "taxonomy": taxonomy.to_mapping() if taxonomy else None, "corpora": entries})
 
 
-def _entry(work: Corpus, codes_NL: NDArray[np.int64]) -> dict[str, Any]:
+def _entry(work: Corpus, codes_NL: NDArray[np.int64], semantic_id: SemanticID | None) -> dict[str, Any]:
     code, agreement = majority_code(codes_NL)
     facts = {
         name: {"value": list(fact.value) if isinstance(fact.value, tuple) else fact.value, "origin": fact.origin.value}
@@ -59,6 +104,7 @@ def _entry(work: Corpus, codes_NL: NDArray[np.int64]) -> dict[str, Any]:
         "author": "; ".join(work.authors) or None,
         "label": list(work.label.codes),
         "origins": [origin.value for origin in work.label.origins],
+        "id": str(semantic_id or SemanticID(tuple(code))),
         "code": code,
         "agreement": [round(share, 6) for share in agreement],
         "passages": work.passages,
@@ -96,9 +142,14 @@ def write_codes(
     if corpora is not None:
         labels = [list(work.label.codes) for work in corpora.works]
         columns["label"] = pa.array(labels, pa.list_(pa.int64())).take(pa.array(owners))
-    ends = np.arange(rows + 1) * codes_NL.shape[1]
-    columns["code"] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(codes_NL.reshape(-1), pa.int64()))
+    columns["code"] = code_column(codes_NL)
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def code_column(codes_NL: NDArray[np.int64]) -> pa.ListArray:
+    """Codes as a column of ``codes.parquet``: a list of L whole numbers a row."""
+    ends = np.arange(len(codes_NL) + 1) * codes_NL.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(codes_NL.reshape(-1), pa.int64()))
 
 
 def text_hash(text: str) -> str:
