@@ -1,18 +1,43 @@
-"""What codes are worth: distortion by depth, use of the codebooks, collisions, agreement with labels.
+"""What codes are worth: distortion, use of the codebooks, collisions, neighbours, agreement with labels.
 
-One function measures one set of rows; it neither trains nor writes.
+One function measures one set of rows; it neither trains nor writes. What takes time that grows faster
+than the rows, or a fit, looks at a sample of fixed size that is spread evenly over them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from wotd.encoders import SemanticEncoder
-from wotd.metrics import collisions, label_agreement, level_usage
+from wotd.metrics import (
+    adjusted_mutual_information,
+    churn,
+    collisions,
+    conditional_entropy,
+    diagonal_dominance,
+    fit_probe,
+    label_agreement,
+    level_usage,
+    match_codes,
+    neighbor_recall,
+    ordered_agreement,
+    reliability,
+    rename_codes,
+    work_accuracy,
+    work_consistency,
+)
+from wotd.taxonomy import Taxonomy
+
+PROBE_ROWS = 8000
+"""Rows, at most, from which a probe learns."""
+
+NEIGHBOR_ROWS, QUERY_ROWS = 16384, 3000
+"""Rows, at most, among which neighbours are sought, and that seek theirs."""
 
 _CHUNK_ROWS = 16384
 
@@ -36,7 +61,7 @@ def row_errors(
     device = encoder.mean_D.device
     parts = []
     for first in range(0, len(rows), _CHUNK_ROWS):
-        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).to(device)
+        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS])[:, : encoder.input_dim].to(device)
         decoded = encoder.decode(torch.from_numpy(codes_NL[first : first + _CHUNK_ROWS]).to(device))
         parts.append(((decoded - x).square().mean(1) / encoder.scale.square()).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty(0)
@@ -48,43 +73,124 @@ def evaluate(
     rows: NDArray[np.int64],
     *,
     labels_NL: NDArray[np.int64] | None = None,
-    level_names: Sequence[str] = (),
+    taxonomy: Taxonomy | None = None,
+    named: bool = False,
+    works_N: NDArray[np.int64] | None = None,
+    probes: Mapping[str, Pipeline] | None = None,
 ) -> dict[str, float]:
-    """Measure an encoder on rows of a matrix.
+    """Measure an encoder on rows of a matrix; :mod:`wotd.metrics` has the formulas.
 
     Args:
         encoder: the model, in eval mode.
-        vectors_ND: embeddings, N×D.
+        vectors_ND: embeddings, N×D; further columns, which the encoder may read beside the embedding,
+            are not reconstructed, and so are no part of distortion and neighbours.
         rows: which of them.
-        labels_NL: labels of all N rows, -1 where unknown; given for supervised levels only.
-        level_names: names for the agreement's entries.
+        labels_NL: labels of all N rows, one column a level of the taxonomy, -1 where unknown.
+        taxonomy: what the labels are; its ranked level, which says nothing of a text, is left out.
+        named: whether the levels of the code bear the names of the taxonomy's.
+        works_N: for all N rows, the index of their work.
+        probes: what :func:`fit_probes` learned from other rows.
 
     Returns:
-        ``nmse`` and ``cosine`` (whole code), the same at ``…/depth_{d}`` for its first d levels,
-        ``level_{l}/perplexity|usage|dead``, ``collisions/rate|floor|random``, ``codes`` (distinct),
-        ``passages``, and ``agreement/NAME/accuracy|balanced|within_one|majority`` of the levels with a
-        known label. NaN stands for what cannot be measured: everything of no rows, ``nmse`` of equal ones.
+        ``passages``; ``nmse`` and ``cosine`` (whole code), the same at ``…/depth_{d}`` for its first d levels;
+        ``level_{l}/perplexity|usage|dead|gini|conditional_entropy``; ``codes`` (distinct);
+        ``collisions/rate|floor|random``; ``recall/prefix|reconstruction``. With works
+        ``consistency/depth_{d}``. For each level NAME of a known label ``ami/level_{l}/NAME`` and
+        ``probe/NAME/accuracy|macro_f1|by_work``; where levels are named for labels
+        ``ami/diagonal_dominance``, ``agreement/NAME/accuracy|balanced|macro_f1|majority|by_work``,
+        ``calibration/NAME/ece`` with the full bins of ``calibration/NAME/bin_{b}/confidence|accuracy|share``,
+        and, if NAME is ordered, ``agreement/NAME/mean_absolute_error|within_one``. NaN stands for what
+        cannot be measured: everything of no rows, ``nmse`` of equal ones.
     """
-    codes_NL = encode_vectors(encoder, vectors_ND, rows)
+    codes_NL, confidence_NL = _encode_with_confidence(encoder, vectors_ND, rows)
     metrics: dict[str, float] = {"passages": float(len(rows))}
     metrics |= _distortion(encoder, vectors_ND, rows, codes_NL)
-    for level, size in enumerate(encoder.level_sizes):
+    metrics |= _use(codes_NL, encoder.level_sizes)
+    metrics |= _recall(encoder, vectors_ND, rows, codes_NL)
+    works_of_rows = None if works_N is None else works_N[rows]
+    if works_of_rows is not None:
+        shares = work_consistency(codes_NL, works_of_rows)
+        metrics |= {f"consistency/depth_{depth}": share for depth, share in enumerate(shares, 1)}
+    if labels_NL is None or taxonomy is None:
+        return metrics
+    labels_NL = labels_NL[rows]
+    if named:
+        metrics |= _agreement(codes_NL, labels_NL, taxonomy, works_of_rows)
+        metrics |= _calibration(codes_NL, confidence_NL, labels_NL, taxonomy)
+    metrics |= _probed(probes or {}, vectors_ND, rows, labels_NL, taxonomy, works_of_rows)
+    return metrics | _information(codes_NL, labels_NL, taxonomy, named=named)
+
+
+def fit_probes(
+    vectors_ND: NDArray[np.floating], rows: NDArray[np.int64], labels_NL: NDArray[np.int64], taxonomy: Taxonomy
+) -> dict[str, Pipeline]:
+    """Probes of the vectors (all columns) by name of the level, each learned from at most ``PROBE_ROWS`` of the rows.
+
+    A level of which fewer than two labels are known has none. See :func:`wotd.metrics.fit_probe`.
+    """
+    probes = {}
+    for level, name in _described(taxonomy):
+        sample = _spread(rows[labels_NL[rows, level] >= 0], PROBE_ROWS)
+        probe = fit_probe(_chunk(vectors_ND, sample).numpy(), labels_NL[sample, level])
+        if probe is not None:
+            probes[name] = probe
+    return probes
+
+
+def evaluate_churn(
+    new_NL: NDArray[np.int64],
+    old_NL: NDArray[np.int64],
+    level_sizes: Sequence[int],
+    fixed_levels: Collection[int] = (),
+) -> dict[str, float]:
+    """How many rows two models call by other codes: ``churn/level_{l}``, ``churn/depth_{d}``, ``churn/whole``.
+
+    Codes that only swapped names do not count, but on ``fixed_levels``, whose codes have a meaning; see
+    :func:`wotd.metrics.match_codes`. ``churn/passages`` is the number of rows.
+
+    Raises:
+        InputError: if the codes do not belong to the same rows, or to these levels.
+    """
+    matched_NL = rename_codes(new_NL, match_codes(new_NL, old_NL, level_sizes, fixed_levels))
+    found = churn(matched_NL, old_NL)
+    metrics = {"churn/passages": float(len(new_NL)), "churn/whole": found.whole}
+    metrics |= {f"churn/level_{level}": share for level, share in enumerate(found.per_level)}
+    return metrics | {f"churn/depth_{depth}": share for depth, share in enumerate(found.per_prefix, 1)}
+
+
+def _encode_with_confidence(
+    encoder: SemanticEncoder, vectors_ND: NDArray[np.floating], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    device, levels = encoder.mean_D.device, len(encoder.level_sizes)
+    codes_NL = np.empty((len(rows), levels), dtype=np.int64)
+    confidence_NL = np.empty((len(rows), levels), dtype=np.float32)
+    for first in range(0, len(rows), _CHUNK_ROWS):
+        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).to(device)
+        codes, confidence = encoder.encode_with_confidence(x)
+        codes_NL[first : first + len(x)] = codes.cpu().numpy()
+        confidence_NL[first : first + len(x)] = confidence.float().cpu().numpy()
+    return codes_NL, confidence_NL
+
+
+def _use(codes_NL: NDArray[np.int64], level_sizes: tuple[int, ...]) -> dict[str, float]:
+    """How codes are spread, level by level and as wholes."""
+    metrics: dict[str, float] = {}
+    for level, (size, bits) in enumerate(zip(level_sizes, conditional_entropy(codes_NL), strict=True)):
         usage = level_usage(torch.from_numpy(np.bincount(codes_NL[:, level], minlength=size)))
         metrics |= {
             f"level_{level}/perplexity": usage.perplexity,
             f"level_{level}/usage": usage.usage,
             f"level_{level}/dead": float(usage.dead),
+            f"level_{level}/gini": usage.gini,
+            f"level_{level}/conditional_entropy": bits,
         }
-    shared = collisions(codes_NL, encoder.level_sizes)
-    metrics |= {
+    shared = collisions(codes_NL, level_sizes)
+    return metrics | {
+        "codes": float(shared.distinct),
         "collisions/rate": shared.rate,
         "collisions/floor": shared.floor,
         "collisions/random": shared.random,
-        "codes": float(shared.distinct),
     }
-    if labels_NL is not None:
-        metrics |= _agreement(codes_NL, labels_NL[rows], level_names)
-    return metrics
 
 
 def _distortion(
@@ -96,7 +202,7 @@ def _distortion(
     total, squares = np.zeros(encoder.input_dim), 0.0
     device = encoder.mean_D.device
     for first in range(0, len(rows), _CHUNK_ROWS):
-        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).to(device)
+        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS])[:, : encoder.input_dim].to(device)
         codes = torch.from_numpy(codes_NL[first : first + _CHUNK_ROWS]).to(device)
         total += x.double().sum(0).cpu().numpy()
         squares += float(x.double().square().sum())
@@ -113,23 +219,119 @@ def _distortion(
     return metrics | {f"cosine/depth_{depth}": float(cosine[depth]) for depth in range(1, levels + 1)}
 
 
+def _recall(
+    encoder: SemanticEncoder, vectors_ND: NDArray[np.floating], rows: NDArray[np.int64], codes_NL: NDArray[np.int64]
+) -> dict[str, float]:
+    sample = _spread(np.arange(len(rows)), NEIGHBOR_ROWS)
+    device = encoder.mean_D.device
+    x = _chunk(vectors_ND, rows[sample])[:, : encoder.input_dim].to(device)
+    decoded = encoder.decode(torch.from_numpy(codes_NL[sample]).to(device))
+    queries = _spread(np.arange(len(sample)), QUERY_ROWS)
+    recall = neighbor_recall(x, decoded, codes_NL[sample], queries)
+    return {"recall/prefix": recall.prefix, "recall/reconstruction": recall.reconstruction}
+
+
 def _agreement(
     codes_NL: NDArray[np.int64],
     labels_NL: NDArray[np.int64],
-    level_names: Sequence[str],
+    taxonomy: Taxonomy,
+    works_N: NDArray[np.int64] | None,
 ) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for level in range(labels_NL.shape[1]):
-        name = level_names[level] if level < len(level_names) else f"level_{level}"
-        agreement = label_agreement(codes_NL[:, level], labels_NL[:, level])
-        if agreement.known:
+    for level, name in _described(taxonomy):
+        codes_N, labels_N = codes_NL[:, level], labels_NL[:, level]
+        agreement = label_agreement(codes_N, labels_N)
+        if not agreement.known:
+            continue
+        measured = {
+            "accuracy": agreement.accuracy,
+            "balanced": agreement.balanced,
+            "macro_f1": agreement.macro_f1,
+            "majority": agreement.majority,
+        }
+        if works_N is not None:
+            measured["by_work"] = work_accuracy(codes_N, labels_N, works_N)
+        if taxonomy.levels[level].ordered:
+            steps = ordered_agreement(codes_N, labels_N)
+            measured |= {"mean_absolute_error": steps.mean_absolute_error, "within_one": steps.within_one}
+        metrics |= {f"agreement/{name}/{key}": value for key, value in measured.items()}
+    return metrics
+
+
+def _calibration(
+    codes_NL: NDArray[np.int64],
+    confidence_NL: NDArray[np.float32],
+    labels_NL: NDArray[np.int64],
+    taxonomy: Taxonomy,
+) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for level, name in _described(taxonomy):
+        known_N = labels_NL[:, level] >= 0
+        if not known_N.any():
+            continue
+        right_N = codes_NL[known_N, level] == labels_NL[known_N, level]
+        curve = reliability(confidence_NL[known_N, level], right_N)
+        metrics[f"calibration/{name}/ece"] = curve.expected_error
+        for index in np.flatnonzero(curve.counts):
             metrics |= {
-                f"agreement/{name}/accuracy": agreement.accuracy,
-                f"agreement/{name}/balanced": agreement.balanced,
-                f"agreement/{name}/within_one": agreement.within_one,
-                f"agreement/{name}/majority": agreement.majority,
+                f"calibration/{name}/bin_{index:02}/confidence": float(curve.confidence[index]),
+                f"calibration/{name}/bin_{index:02}/accuracy": float(curve.accuracy[index]),
+                f"calibration/{name}/bin_{index:02}/share": float(curve.counts[index] / curve.counts.sum()),
             }
     return metrics
+
+
+def _probed(
+    probes: Mapping[str, Pipeline],
+    vectors_ND: NDArray[np.floating],
+    rows: NDArray[np.int64],
+    labels_NL: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    works_N: NDArray[np.int64] | None,
+) -> dict[str, float]:
+    predicted: dict[str, list[NDArray[np.int64]]] = {name: [] for name in probes}
+    for first in range(0, len(rows) if probes else 0, _CHUNK_ROWS):
+        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).numpy()
+        for name, probe in probes.items():
+            predicted[name].append(probe.predict(x))
+    metrics: dict[str, float] = {}
+    for level, name in _described(taxonomy):
+        labels_N = labels_NL[:, level]
+        if name not in probes or not (labels_N >= 0).any():
+            continue
+        codes_N = np.concatenate(predicted[name])
+        agreement = label_agreement(codes_N, labels_N)
+        metrics |= {f"probe/{name}/accuracy": agreement.accuracy, f"probe/{name}/macro_f1": agreement.macro_f1}
+        if works_N is not None:
+            metrics[f"probe/{name}/by_work"] = work_accuracy(codes_N, labels_N, works_N)
+    return metrics
+
+
+def _information(
+    codes_NL: NDArray[np.int64], labels_NL: NDArray[np.int64], taxonomy: Taxonomy, *, named: bool
+) -> dict[str, float]:
+    described = _described(taxonomy)
+    ami_LM = adjusted_mutual_information(codes_NL, labels_NL[:, [level for level, _ in described]])
+    metrics = {
+        f"ami/level_{level}/{name}": float(ami)
+        for level, ami_M in enumerate(ami_LM)
+        for (_, name), ami in zip(described, ami_M, strict=True)
+        if not np.isnan(ami)
+    }
+    if named and metrics:
+        metrics["ami/diagonal_dominance"] = diagonal_dominance(ami_LM)
+    return metrics
+
+
+def _described(taxonomy: Taxonomy) -> list[tuple[int, str]]:
+    """Index and name of the levels that say something of a text; the ranked one counts works."""
+    return [(index, level.name) for index, level in enumerate(taxonomy.levels) if not level.ranked]
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The rows, or so many of them at even distances."""
+    number = min(len(rows), most)
+    return rows[np.arange(number) * len(rows) // max(1, number)]
 
 
 def _chunk(vectors_ND: NDArray[np.floating], rows: NDArray[np.int64]) -> torch.Tensor:

@@ -19,25 +19,37 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from wotd import artifacts as artifact_folder
-from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
+from wotd.alignment import Alignment, EarlierCodes, align, earlier_codes
+from wotd.assembly import (
+    Config,
+    IDSettings,
+    as_config,
+    build_data_module,
+    build_id_settings,
+    build_module,
+    build_taxonomy,
+    build_trainer,
+)
 from wotd.callbacks.stopping import StopAfterBatch
+from wotd.capacity import starving_levels
 from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
+from wotd.collision_policy import PublishedIDs
 from wotd.configuration import check
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
 from wotd.embeddings.embedder import Embedder
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
-from wotd.evaluation import encode_vectors, evaluate, row_errors
+from wotd.evaluation import encode_vectors, evaluate, fit_probes, row_errors
 from wotd.model_card import write_model_card
 from wotd.module import SemanticIDModule
 from wotd.provenance import git_revision, library_versions
-from wotd.publication import write_codes, write_semantic_ids
+from wotd.publication import publish_works, text_hash, write_codes, write_semantic_ids
 from wotd.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -63,6 +75,8 @@ class TrainingResults:
         seconds: durations of reading, splitting, embedding, training, evaluation, total.
         counts: works, passages, passages per split, embeddings computed and found, epochs, steps.
         dropped: works and passages left out, by reason.
+        ids: how the IDs of works were made; empty for bare vectors.
+        alignment: what ``artifacts.align_to`` did, and how many codes changed; empty without it.
     """
 
     metrics: dict[str, float]
@@ -72,6 +86,8 @@ class TrainingResults:
     seconds: dict[str, float]
     counts: dict[str, int]
     dropped: dict[str, Any] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
+    alignment: dict[str, Any] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, as ``training_results.json`` holds it; paths relative to the run's folder."""
@@ -111,10 +127,14 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     # Trainer and model come before the data: what they refuse should not be found out after hours of embedding.
     trainer = build_trainer(config, output_dir)
     with torch.device("meta"):
-        build_module(config, int(config.model.latent_dim), taxonomy)
+        sketch = build_module(config, int(config.model.latent_dim), taxonomy).model
+    id_settings = build_id_settings(config, taxonomy, sketch)
     data = build_data_module(config, taxonomy)
     data.setup()
     seconds = dict(data.seconds)
+    for sentence in starving_levels(len(data.rows(TRAIN)), sketch.level_sizes):
+        logger.warning("%s", sentence)
+    earlier = _earlier_codes(data, id_settings)
     training = time.perf_counter()
     module = build_module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
     if checkpoint is not None:
@@ -128,10 +148,15 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     seconds["training"] = time.perf_counter() - training
 
     metrics: dict[str, float] = {}
+    alignment: Alignment | None = None
+    ids: PublishedIDs | None = None
     if trainer.is_global_zero:
         evaluation = time.perf_counter()
         _load_weights(module, best)
+        alignment = _align(module.model, data, earlier)
         metrics = _measure(module, data, taxonomy)
+        codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
+        ids = _publish(module.model, data, codes_NL, id_settings)
         seconds["evaluation"] = time.perf_counter() - evaluation
         seconds["total"] = time.perf_counter() - start
     results = TrainingResults(
@@ -142,10 +167,12 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         seconds=seconds,
         counts=_counts(data, trainer),
         dropped=data.corpora.dropped.to_mapping() if data.corpora else {},
+        ids=ids.to_mapping() if ids else {},
+        alignment=alignment.to_mapping() if alignment else {},
     )
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
-            _write_artifacts(config, results, module, data, taxonomy)
+            _write_artifacts(config, results, module, data, taxonomy, codes_NL, ids)
     return results
 
 
@@ -287,7 +314,7 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
     taxonomy = Taxonomy.from_mapping(provenance["taxonomy"]) if provenance["taxonomy"] else None
     with artifact_folder.writing(output) as folder:
         empty = torch.empty(0, len(encoder.level_sizes), dtype=torch.int64).numpy()
-        _write_encoder(folder, encoder)
+        artifact_folder.save_encoder(folder, encoder)
         write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, None, taxonomy, empty)
         write_codes(folder / artifact_folder.CODES, codes_NL=empty, sides=[], corpora=None, texts=False)
         artifact_folder.seal(folder, {**provenance, "encoder": encoder.config, "out_of_domain_error": None})
@@ -316,6 +343,7 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
         encoder.calibrate(
             torch.from_numpy(data.vectors[rows].astype("float32")), module.taught_labels(torch.from_numpy(labels[rows]))
         )
+    probes = fit_probes(data.vectors, data.rows(TRAIN), data.labels, taxonomy) if taxonomy else {}
     metrics: dict[str, float] = {}
     for side, name in enumerate(SPLIT_NAMES):
         rows = data.rows(side)
@@ -325,11 +353,44 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
             encoder,
             data.vectors,
             rows,
-            labels_NL=labels,
-            level_names=taxonomy.level_names if taxonomy else (),
+            labels_NL=data.labels,
+            taxonomy=taxonomy,
+            named=module.supervised,
+            works_N=data.corpora.work_of_passage if data.corpora else None,
+            probes=None if side == TRAIN else probes,  # what a probe learned from says nothing of it
         )
         metrics |= {f"{name}/{key}": value for key, value in measured.items()}
     return metrics
+
+
+def _earlier_codes(data: WOTDDataModule, settings: IDSettings) -> EarlierCodes | None:
+    """Codes of this run's passages in the artifacts to align to; what cannot be matched is found out here."""
+    if settings.align_to is None:
+        return None
+    return earlier_codes(
+        settings.align_to,
+        data.embedder.fingerprint if data.embedder else None,
+        vectors_ND=data.vectors,
+        hashes_N=[text_hash(text) for text in data.corpora.texts] if data.corpora else None,
+    )
+
+
+def _align(encoder: SemanticEncoder, data: WOTDDataModule, earlier: EarlierCodes | None) -> Alignment | None:
+    if earlier is None:
+        return None
+    alignment = align(encoder, encode_vectors(encoder, data.vectors, earlier.rows_M), earlier)
+    logger.info("%s", alignment.sentence())
+    return alignment
+
+
+def _publish(
+    encoder: SemanticEncoder, data: WOTDDataModule, codes_NL: NDArray[np.int64], settings: IDSettings
+) -> PublishedIDs | None:
+    if data.corpora is None:
+        return None
+    ids = publish_works(data.corpora, codes_NL, data.vectors, encoder, settings.policy, settings.published)
+    logger.log(logging.WARNING if ids.left_over else logging.INFO, "%s", "; ".join(ids.sentences()))
+    return ids
 
 
 def _write_artifacts(
@@ -338,16 +399,17 @@ def _write_artifacts(
     module: SemanticIDModule,
     data: WOTDDataModule,
     taxonomy: Taxonomy | None,
+    codes_NL: NDArray[np.int64],
+    ids: PublishedIDs | None,
 ) -> None:
     encoder = module.model
-    codes_NL = encode_vectors(encoder, data.vectors, np.arange(len(data.sides)))
     val_rows = data.rows(VAL)
     errors_N = row_errors(encoder, data.vectors, val_rows, codes_NL[val_rows])
     with artifact_folder.writing(results.artifacts) as folder:
-        _write_encoder(folder, encoder)
+        artifact_folder.save_encoder(folder, encoder)
         if data.embedder is not None:
             data.embedder.save_state(folder)
-        write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, data.corpora, taxonomy, codes_NL)
+        write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, data.corpora, taxonomy, codes_NL, ids and ids.ids)
         write_codes(
             folder / artifact_folder.CODES,
             codes_NL=codes_NL,
@@ -368,8 +430,3 @@ def _write_artifacts(
                 "out_of_domain_error": float(np.quantile(errors_N, OUT_OF_DOMAIN_QUANTILE)),
             },
         )
-
-
-def _write_encoder(folder: Path, encoder: SemanticEncoder) -> None:
-    state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
-    save_file(state, folder / artifact_folder.WEIGHTS)

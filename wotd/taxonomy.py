@@ -134,6 +134,11 @@ class Level:
         """Whether the level counts works instead of describing them."""
         return self.rule is None
 
+    @property
+    def ordered(self) -> bool:
+        """Whether neighbouring codes are neighbours in meaning, such as eras: the rule cuts a line."""
+        return isinstance(self.rule, Edges)
+
     def code(self, facts: Facts) -> tuple[int | None, Origin]:
         """The code of a described level and the origin of the fact it rests on."""
         fact = facts.get(self.fact or "", NO_FACT)

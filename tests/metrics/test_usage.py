@@ -19,6 +19,7 @@ def test_perplexity_is_the_number_of_codes_when_uniform(size: int) -> None:
     usage = level_usage(torch.full((size,), 7))
     assert usage.perplexity == pytest.approx(size)
     assert (usage.usage, usage.dead) == (1.0, 0)
+    assert usage.gini == pytest.approx(0)
 
 
 @pytest.mark.parametrize("count", [1, 10**12])
@@ -26,11 +27,13 @@ def test_perplexity_is_one_when_collapsed(count: int) -> None:
     usage = level_usage(torch.tensor([0, count, 0, 0]))
     assert usage.perplexity == pytest.approx(1)
     assert (usage.usage, usage.dead) == (0.25, 3)
+    assert usage.gini == pytest.approx(1 - 1 / 4)
 
 
 def test_perplexity_is_not_a_number_when_nothing_was_counted() -> None:
     usage = level_usage(torch.zeros(4, dtype=torch.int64))
     assert math.isnan(usage.perplexity)
+    assert math.isnan(usage.gini)
     assert (usage.usage, usage.dead) == (0.0, 4)
 
 
@@ -41,6 +44,8 @@ def test_it_agrees_with_scipy(counts: list[int]) -> None:
     assert 1 - 1e-9 <= usage.perplexity <= len(counts) + 1e-9
     assert usage.usage == np.mean(np.array(counts) > 0)
     assert usage.dead == counts.count(0)
+    gaps = np.abs(np.subtract.outer(counts, counts)).mean()
+    assert usage.gini == pytest.approx(gaps / (2 * np.mean(counts)), abs=1e-9)
 
 
 def codes(rows: int, seed: int = 0) -> torch.Tensor:

@@ -18,11 +18,14 @@ class LevelUsage(NamedTuple):
             (collapsed) to K (uniform); NaN where nothing was counted.
         usage: share of codes that occur at all, 0 to 1.
         dead: how many codes never occur.
+        gini: how unevenly the codes occur (C. Gini, 1912): 0 where all occur equally often, 1 - 1/K where
+            only one does; NaN where nothing was counted.
     """
 
     perplexity: float
     usage: float
     dead: int
+    gini: float
 
 
 def level_usage(counts_K: Tensor) -> LevelUsage:
@@ -30,10 +33,17 @@ def level_usage(counts_K: Tensor) -> LevelUsage:
     total = counts_K.sum()
     used = int((counts_K > 0).sum())
     if not float(total) > 0:
-        return LevelUsage(float("nan"), 0.0, len(counts_K))
+        return LevelUsage(float("nan"), 0.0, len(counts_K), float("nan"))
     p_K = counts_K.double() / total
     entropy_nats = -(p_K * p_K.clamp_min(1e-300).log()).sum()
-    return LevelUsage(float(entropy_nats.exp()), used / len(counts_K), len(counts_K) - used)
+    return LevelUsage(float(entropy_nats.exp()), used / len(counts_K), len(counts_K) - used, _gini(p_K))
+
+
+def _gini(p_K: Tensor) -> float:
+    """Mean absolute difference between the shares of two codes, over twice the mean share."""
+    size = len(p_K)
+    rank_K = torch.arange(1, size + 1, dtype=p_K.dtype, device=p_K.device)
+    return max(0.0, float(((2 * rank_K - size - 1) * p_K.sort().values).sum()) / size)
 
 
 class CodebookUsage(Metric):
