@@ -84,6 +84,13 @@ def test_sentences_lose_nothing(text):
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
 
 
+@pytest.mark.parametrize("stops", [".", "!?", "…"])
+def test_stops_without_end_take_no_long(stops):
+    start = time.perf_counter()
+    assert len(sentences(stops * 50_000)) == 1
+    assert time.perf_counter() - start < 5  # milliseconds; looking at each stop anew takes minutes
+
+
 def test_sentences_of_a_long_list_of_abbreviations_take_no_long():
     start = time.process_time()
     assert len(sentences("Mr. A. " * 20_000)) == 1
@@ -100,6 +107,11 @@ def test_sentences_of_a_long_list_of_abbreviations_take_no_long():
 )  # fmt: skip
 def test_count_syllables(word, syllables):
     assert count_syllables(word) == syllables
+
+
+def test_parts_that_hyphens_join_count_each_for_itself():
+    assert count_syllables("time-table") == count_syllables("time\u2010table") == 3
+    assert count_syllables("-") == 1
 
 
 def test_reading_ease_is_the_formula_of_flesch():
