@@ -516,7 +516,7 @@ def test_artifacts_cannot_allow_themselves_to_run_code() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({}, "kind is None; expected 'sentence_transformers' or 'lsa'"),
+        ({}, "kind is None; expected 'sentence_transformers', 'lsa' or 'stylometry'"),
         ({"kind": "word2vec"}, "kind is 'word2vec'"),
         ({"kind": "sentence_transformers", "model": "minilm", "flavour": 1}, "settings do not fit .*flavour"),
     ],

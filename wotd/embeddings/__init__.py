@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
     from wotd.embeddings.lsa import LSAEmbedder
     from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
+    from wotd.embeddings.stylometry import Stylometry
+    from wotd.embeddings.views import TextView
 
 _HOMES = {
     "CachedEmbeddings": "cache",
@@ -30,6 +32,8 @@ _HOMES = {
     "MODELS": "registry",
     "EmbeddingModel": "registry",
     "find_model": "registry",
+    "Stylometry": "stylometry",
+    "TextView": "views",
 }
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "Fingerprint",
     "LSAEmbedder",
     "SentenceTransformerEmbedder",
+    "Stylometry",
+    "TextView",
     "find_model",
     "load_embedder",
     "verify_embedder",

@@ -1,4 +1,4 @@
-"""What every embedder does: text in, vectors of length 1 out, with what decides them on record."""
+"""What every embedder does: text in, vectors out, with what decides them on record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
 from wotd.errors import EmbeddingError
 
 Vectors = NDArray[np.float32]
-"""float32 [N, D]; rows have length 1."""
+"""float32 [N, D]; rows of an embedding model have length 1, those of features have not."""
 
 
 class Embedder(ABC):
@@ -38,7 +38,7 @@ class Embedder(ABC):
         """Embed texts in their order, whatever else is in the batch.
 
         Returns:
-            float32 [N, D], rows of length 1; [0, D] for no texts.
+            float32 [N, D]; [0, D] for no texts. Rows have length 1 where the fingerprint says ``normalized``.
 
         Raises:
             EmbeddingError: if an item is no string, or the model is not available.

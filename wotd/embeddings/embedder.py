@@ -331,8 +331,14 @@ def load_embedder(
         from wotd.embeddings.lsa import LSAEmbedder
 
         return LSAEmbedder.load(rest, folder)
+    if kind == "stylometry":
+        from wotd.embeddings.stylometry import Stylometry
+
+        return Stylometry(rest.get("version"))
     if kind != "sentence_transformers":
-        raise EmbeddingError(f"the embedder's kind is {kind!r}; expected 'sentence_transformers' or 'lsa'.")
+        raise EmbeddingError(
+            f"the embedder's kind is {kind!r}; expected 'sentence_transformers', 'lsa' or 'stylometry'."
+        )
     if rest.pop("trust_remote_code", False) and not trust_remote_code:
         raise EmbeddingError(
             f"the embedding model {rest.get('model')} runs code of its repository; "

@@ -25,7 +25,7 @@ class Fingerprint:
     """Everything that decides the vectors of an embedder. An empty hash says that there is no such file."""
 
     kind: str
-    """``sentence_transformers`` or ``lsa``."""
+    """``sentence_transformers``, ``lsa`` or ``stylometry``."""
     model: str
     """Hub ID or name of the local folder."""
     revision: str | None
