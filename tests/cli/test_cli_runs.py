@@ -1,4 +1,4 @@
-"""evaluate, compare, plan and export: runs judged, compared, foreseen and published."""
+"""compare, plan and export: runs compared, foreseen and published."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import csv
 import json
 import shutil
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from wotd import SemanticIDModel
 from wotd.cli.plan import planned
-from wotd.evaluation import evaluate
 
 pytest_plugins = ["artifact_fixtures"]
 
@@ -24,48 +22,6 @@ def works(text_run):
 
 def metrics_in(artifacts):
     return json.loads((artifacts / "training_results.json").read_text())["metrics"]
-
-
-# --- evaluate
-
-
-def test_without_data_the_metrics_of_training_come_back(shell, text_artifacts):
-    said = shell("evaluate", "--artifacts", text_artifacts)
-    assert said.rows[0]["metrics"] == metrics_in(text_artifacts)
-    table = shell("evaluate", "--artifacts", text_artifacts, "--format", "table").out
-    assert table.splitlines()[0].split() == ["metric", "train", "val", "test"]
-    assert "agreement/style/accuracy" in table
-
-
-def test_vectors_are_measured(shell, vector_run, vector_artifacts):
-    path = vector_run.parent / "vectors.npy"
-    said = shell("evaluate", "--artifacts", vector_artifacts, "--vectors", path)
-    vectors = np.load(path)
-    expected = evaluate(SemanticIDModel.load(vector_artifacts).encoder, vectors, np.arange(len(vectors)))
-    assert said.rows[0]["metrics"] == pytest.approx(expected)
-
-
-def test_works_are_measured_through_the_cache(shell, text_artifacts, works):
-    arguments = ["evaluate", "--artifacts", text_artifacts, "--provider", "files", "--root", works]
-    said = shell(*arguments, "--set", "provider.passages=keep")
-    metrics = said.rows[0]["metrics"]
-    assert metrics["passages"] == 144
-    trained = metrics_in(text_artifacts)
-    assert metrics["trained_on"] == trained["train/passages"]
-    assert metrics["agreement/style/accuracy"] > 0.9
-    assert "agreement/variation/accuracy" not in metrics, "a rank says nothing of a text"
-    assert metrics["passages"] == sum(trained[f"{side}/passages"] for side in ("train", "val", "test"))
-
-
-def test_what_a_provider_cannot_read_is_one_sentence(refused, text_artifacts, vector_artifacts, works, tmp_path):
-    start = ["evaluate", "--artifacts", text_artifacts, "--provider"]
-    assert "provider has no option 'fils'; the nearest is 'files'" in refused(*start, "fils", "--root", works)
-    assert "does not exist" in refused(*start, "files", "--root", tmp_path / "none")
-    assert "provider.root=…" in refused(*start, "files")
-    sentence = refused(*start, "files", "--root", works, "--set", "provider.pasages=keep")
-    assert "the nearest is 'provider.passages'" in sentence
-    bare = refused("evaluate", "--artifacts", vector_artifacts, "--provider", "files", "--root", works)
-    assert "trained on vectors alone" in bare
 
 
 # --- compare

@@ -22,7 +22,7 @@ from wotd.errors import ArtifactError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_LESS_IS_BETTER = ("nmse", "collisions/", "/dead", "seconds")
+_LESS_IS_BETTER = ("nmse", "collisions/", "/dead", "/gini", "/mean_absolute_error", "/ece", "seconds")
 
 
 @command(

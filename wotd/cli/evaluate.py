@@ -1,4 +1,4 @@
-"""``wotd evaluate``: what artifacts are worth, as measured in training or on other data."""
+"""``wotd evaluate``: what artifacts are worth, as measured in training or on other data, and beside others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ from wotd.cli.options import (
 from wotd.cli.tables import show
 from wotd.cli.works import read_works, refuse_settings_without_provider
 from wotd.errors import ArtifactError
+from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import RenderableType
+    from sklearn.pipeline import Pipeline
 
+    from wotd.artifacts import Artifacts
     from wotd.inference import SemanticIDModel
     from wotd.providers.corpora import Corpora
 
@@ -36,11 +41,16 @@ if TYPE_CHECKING:
     "wotd evaluate --artifacts A --vectors X.npy",
     "wotd evaluate --artifacts A --provider standard_ebooks --root BOOKS",
     "wotd evaluate --artifacts A --provider files --root texts.csv --set provider.columns.text=body",
+    "wotd evaluate --artifacts A --against B",
 )
 def evaluate(
     artifacts: ArtifactsOption,
     vectors: Annotated[
         Path | None, typer.Option("--vectors", metavar="FILE", help="Measure on the N×D vectors of an .npy file.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="DIR", help="Count what these other artifacts call by another code."),
     ] = None,
     provider: ProviderOption = None,
     root: RootOption = None,
@@ -49,24 +59,30 @@ def evaluate(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
 ) -> None:
-    """Print the metrics of the run, or measure on other data.
+    """Print the metrics of the run, or measure on other data, or beside other artifacts.
 
     Works of a provider are embedded with the artifacts' own model, through the cache, and labelled by the
-    artifacts' own taxonomy; trained_on counts the passages that were in the training split.
+    artifacts' own taxonomy; trained_on counts the passages that were in the training split. With --against,
+    codes that only swapped names are matched first; without other data the passages that both artifacts hold
+    are compared.
     """
     refuse_settings_without_provider(provider, root, settings)
     if vectors is not None and provider is not None:
         raise WrongUsageError("--vectors and --provider exclude each other.")
     data: dict[str, Any] = {"artifacts": str(artifacts)}
-    if vectors is not None:
-        data["vectors"] = str(vectors)
-        data["metrics"] = _on_vectors(load_model(artifacts, device), vectors)
-    elif provider is not None:
-        data |= {"provider": provider, "root": root}
-        model = load_model(artifacts, device, embedding_model)
-        data["metrics"], data["dropped"] = _on_works(model, provider, root, settings or [])
+    if against is not None:
+        data["against"] = str(against)
+    if vectors is None and provider is None:
+        data["metrics"] = _of_training(artifacts) if against is None else _of_stored(artifacts, against)
     else:
-        data["metrics"] = _of_training(artifacts)
+        model = load_model(artifacts, device, embedding_model)
+        other = None if against is None else _other(model, against, device)
+        if vectors is not None:
+            data["vectors"] = str(vectors)
+            data["metrics"] = _on_vectors(model, other, vectors)
+        elif provider is not None:
+            data |= {"provider": provider, "root": root}
+            data["metrics"], data["dropped"] = _on_works(model, other, provider, root, settings or [])
     show(data, format_, lambda: _drawn(data["metrics"]))
 
 
@@ -83,39 +99,128 @@ def _of_training(folder: Path) -> dict[str, float]:
     return metrics
 
 
-def _on_vectors(model: SemanticIDModel, path: Path) -> dict[str, float]:
+def _of_stored(folder: Path, against: Path) -> dict[str, float]:
+    """Churn of the passages that both artifacts hold, by the codes they hold for them; nothing is encoded."""
+    import numpy as np
+
+    from wotd.alignment import earlier_codes
+    from wotd.artifacts import Artifacts
+    from wotd.evaluation import evaluate_churn
+
+    ours, theirs = Artifacts.open(folder), Artifacts.open(against)
+    level_sizes, fixed = _shared_levels(ours, theirs)
+    table = ours.codes()
+    if "text_hash" not in table.column_names:
+        raise ArtifactError(f"{folder} holds no passages of texts to compare; give --vectors.")
+    known = earlier_codes(theirs, ours.fingerprint, hashes_N=table["text_hash"].to_pylist())
+    codes_ML = np.asarray(table["code"].take(known.rows_M).to_pylist(), dtype=np.int64)
+    return evaluate_churn(codes_ML, known.codes_ML, level_sizes, fixed)
+
+
+def _shared_levels(ours: Artifacts, theirs: Artifacts) -> tuple[list[int], list[int]]:
+    """The level sizes of both artifacts, and the levels whose codes have the same meaning in both.
+
+    Raises:
+        ArtifactError: if their level sizes differ.
+    """
+    sizes, others = (list(artifacts.config["encoder"]["level_sizes"]) for artifacts in (ours, theirs))
+    if sizes != others:
+        raise ArtifactError(f"{theirs.folder} has levels of {others} codes; expected {sizes}, as {ours.folder} has.")
+    if not (ours.named and theirs.named) or ours.taxonomy is None or theirs.taxonomy is None:
+        return sizes, []
+    pairs = zip(ours.taxonomy.levels, theirs.taxonomy.levels, strict=True)
+    return sizes, [index for index, (one, two) in enumerate(pairs) if one == two and not one.ranked]
+
+
+def _other(model: SemanticIDModel, against: Path, device: str) -> SemanticIDModel:
+    """The artifacts to compare with, refused before anything is embedded where they cannot be compared."""
+    other = load_model(against, device)
+    _shared_levels(model.artifacts, other.artifacts)
+    return other
+
+
+def _churn(
+    model: SemanticIDModel,
+    other: SemanticIDModel,
+    vectors_ND: NDArray[np.floating],
+    others_ND: NDArray[np.floating],
+) -> dict[str, float]:
+    import numpy as np
+
+    from wotd.evaluation import encode_vectors, evaluate_churn
+
+    rows = np.arange(len(vectors_ND))
+    return evaluate_churn(
+        encode_vectors(model.encoder, vectors_ND, rows),
+        encode_vectors(other.encoder, others_ND, rows),
+        *_shared_levels(model.artifacts, other.artifacts),
+    )
+
+
+def _on_vectors(model: SemanticIDModel, other: SemanticIDModel | None, path: Path) -> dict[str, float]:
     import numpy as np
 
     from wotd.data.vectors import open_vectors
     from wotd.evaluation import evaluate as measure
 
     vectors_ND = open_vectors(path, argument="--vectors", dimension=model.encoder.input_dim)
-    return measure(model.encoder, vectors_ND, np.arange(len(vectors_ND)))
+    if other is not None:
+        open_vectors(path, argument="--vectors", dimension=other.encoder.input_dim)
+    metrics = measure(model.encoder, vectors_ND, np.arange(len(vectors_ND)))
+    return metrics if other is None else metrics | _churn(model, other, vectors_ND, vectors_ND)
 
 
 def _on_works(
-    model: SemanticIDModel, provider: str, root: str | None, settings: Sequence[str]
+    model: SemanticIDModel, other: SemanticIDModel | None, provider: str, root: str | None, settings: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     import numpy as np
 
-    from wotd.embeddings.cache import EmbeddingCache
     from wotd.evaluation import evaluate as measure
 
-    embedder = model.embedder  # first: artifacts of bare vectors have none, and say so
+    for each in (model, other) if other is not None else (model,):
+        _ = each.embedder  # first: artifacts of bare vectors have none, and say so
     corpora, taxonomy = read_works(provider, root, settings, model.artifacts.taxonomy)
-    vectors_ND = EmbeddingCache().embed(embedder, corpora.texts).vectors
-    labels_NL = None
-    if model.artifacts.named:
-        described = [not level.ranked for level in taxonomy.levels]
-        labels_NL = np.where(described, corpora.labels, -1)
+    vectors_ND = _embedded(model, corpora.texts)
     metrics = measure(
         model.encoder,
         vectors_ND,
         np.arange(len(vectors_ND)),
-        labels_NL=labels_NL,
-        level_names=taxonomy.level_names,
+        labels_NL=corpora.labels,
+        taxonomy=taxonomy,
+        named=model.artifacts.named,
+        works_N=corpora.work_of_passage,
+        probes=_probes(model, taxonomy),
     )
-    return metrics | {"trained_on": float(_trained_on(model, corpora))}, corpora.dropped.to_mapping()
+    metrics["trained_on"] = float(_trained_on(model, corpora))
+    if other is not None:
+        alike = model.artifacts.fingerprint == other.artifacts.fingerprint
+        metrics |= _churn(model, other, vectors_ND, vectors_ND if alike else _embedded(other, corpora.texts))
+    return metrics, corpora.dropped.to_mapping()
+
+
+def _embedded(model: SemanticIDModel, texts: Sequence[str]) -> NDArray[np.floating]:
+    from wotd.embeddings.cache import EmbeddingCache
+
+    return EmbeddingCache().embed(model.embedder, texts).vectors
+
+
+def _probes(model: SemanticIDModel, taxonomy: Taxonomy) -> dict[str, Pipeline]:
+    """Probes of the passages that the artifacts were trained on; none where they keep no texts."""
+    import numpy as np
+
+    from wotd.evaluation import PROBE_ROWS, fit_probes
+
+    table = model.artifacts.codes()
+    if not {"text", "label"} <= set(table.column_names):
+        return {}
+    table = table.filter([split == "train" for split in table["split"].to_pylist()])
+    number = min(len(table), PROBE_ROWS)
+    table = table.take(np.arange(number) * len(table) // max(1, number))
+    labels = [[UNKNOWN_CODE if code is None else code for code in label] for label in table["label"].to_pylist()]
+    if not labels:
+        return {}
+    vectors_ND = _embedded(model, table["text"].to_pylist())
+    return fit_probes(vectors_ND, np.arange(number), np.asarray(labels, dtype=np.int64), taxonomy)
 
 
 def _trained_on(model: SemanticIDModel, corpora: Corpora) -> int:

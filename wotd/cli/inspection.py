@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     from wotd.artifacts import Artifacts
 
-_KEY_METRICS = ("nmse", "cosine", "collisions/rate", "collisions/floor", "collisions/random")
+_KEY_METRICS = (
+    *("nmse", "cosine", "collisions/rate", "collisions/floor", "collisions/random"),
+    *("recall/prefix", "recall/reconstruction", "ami/diagonal_dominance"),
+)
+_KEY_ENDINGS = (("agreement/", ("/accuracy", "/majority")), ("probe/", ("/accuracy",)))
+_HEADS = {"passages": "", "trained_on": "", "nmse": "", "cosine": "", "codes": "collisions"}
+"""Names that stand in a group with others, and which group that is; the rest by what is before their slash."""
 
 _COUNTS = ("passages", "dead", "codes", "trained_on")
 """Metrics that are whole numbers."""
@@ -138,30 +144,39 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _drawn_metrics(metrics: dict[str, float]) -> Iterator[RenderableType]:
-    kept = {
-        name: value
-        for name, value in metrics.items()
-        if (short := name.partition("/")[2]) in _KEY_METRICS
-        or (short.startswith("agreement/") and short.endswith(("/accuracy", "/majority")))
-    }
+    kept = {name: value for name, value in metrics.items() if _is_key(name.partition("/")[2])}
     if kept:
         yield ""
         yield metrics_table(kept)
 
 
+def _is_key(name: str) -> bool:
+    return name in _KEY_METRICS or any(name.startswith(head) and name.endswith(ends) for head, ends in _KEY_ENDINGS)
+
+
 def metrics_table(metrics: dict[str, float]) -> RenderableType:
-    """Metrics as a table: one row a name, one column for each of train, val, test that they are of."""
+    """Metrics as a table: one row a name, those of a kind together, one column for each of train, val, test.
+
+    The bins of reliability curves are left out; JSON has them.
+    """
     sides = [side for side in ("train", "val", "test") if any(name.startswith(f"{side}/") for name in metrics)]
-    rows: dict[str, dict[str, float]] = {}
+    groups: dict[str, dict[str, dict[str, float]]] = {}
     for name, value in metrics.items():
         side, _, rest = name.partition("/")
-        if side in sides:
-            rows.setdefault(rest, {})[side] = value
-        else:
-            rows.setdefault(name, {})[""] = value
-    columns = [*sides, *([""] if any("" in values for values in rows.values()) else [])]
+        side, rest = (side, rest) if side in sides else ("", name)
+        if "/bin_" not in rest:
+            groups.setdefault(_group(rest), {}).setdefault(rest, {})[side] = value
+    measured = [values for rows in groups.values() for values in rows.values()]
+    columns = [*sides, *([""] if any("" in values for values in measured) else [])]
     table = new_table("metric", *(side or "value" for side in columns), numbers=[*sides, "value"], ids=())
-    for name, values in rows.items():
-        digits = 0 if name.rpartition("/")[2] in _COUNTS else 3
-        add_row(table, name, *(number(values.get(side), digits) for side in columns))
+    for rows in groups.values():
+        for name, values in rows.items():
+            digits = 0 if name.rpartition("/")[2] in _COUNTS else 3
+            add_row(table, name, *(number(values.get(side), digits) for side in columns))
+        table.add_section()
     return table
+
+
+def _group(name: str) -> str:
+    head = name.partition("/")[0]
+    return _HEADS.get(head, "level" if head.startswith("level_") else head)
