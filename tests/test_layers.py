@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vocabulary", ("wotd.taxonomy", "wotd.semantic_ids")),
     ("primitives", ("wotd.providers", "wotd.quantization")),
-    ("parts", ("wotd.embeddings", "wotd.encoders", "wotd.losses", "wotd.metrics")),
+    ("parts", ("wotd.embeddings", "wotd.encoders", "wotd.losses", "wotd.metrics", "wotd.capacity")),
     ("results", ("wotd.artifacts", "wotd.collision_policy", "wotd.publication", "wotd.model_card", "wotd.library")),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
-    ("composition / using", ("wotd.inference", "wotd.evaluation")),
-    ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.checkpoints")),
+    ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment")),
+    ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints")),
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.

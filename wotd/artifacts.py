@@ -110,13 +110,15 @@ class Artifacts:
         Raises:
             ArtifactError: if weights and config do not fit each other.
         """
+        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from wotd.encoders import SemanticEncoder
 
         try:
-            encoder = SemanticEncoder.from_config(self.config["encoder"])
+            with torch.random.fork_rng(devices=[]):  # reading must not change what a run draws next
+                encoder = SemanticEncoder.from_config(self.config["encoder"])
             encoder.load_state_dict(load_file(self.folder / WEIGHTS))
         except (WOTDError, SafetensorError, RuntimeError, TypeError, ValueError, LookupError, OverflowError) as error:
             reason = " ".join(str(error).split())  # torch lists what is missing on lines of its own
@@ -197,6 +199,13 @@ def _is_ours(folder: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return (folder / WEIGHTS).is_file()
     return isinstance(config, dict) and "schema" in config and "files" in config
+
+
+def save_encoder(folder: Path, encoder: SemanticEncoder) -> None:
+    """Write an encoder's weights and codebooks into a folder."""
+    from safetensors.torch import save_file
+
+    save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, folder / WEIGHTS)
 
 
 def seal(folder: Path, config: Mapping[str, Any]) -> None:

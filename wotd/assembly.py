@@ -61,6 +61,7 @@ def build_data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDData
         provider=build(config.provider, "provider"),
         embedder=build(config.embedding, "embedding"),
         taxonomy=taxonomy,
+        features=build(config.features, "features") if config.get("features") else None,
         published=_published_labels(previous, taxonomy) if previous else None,
         strict=bool(config.taxonomy.get("strict", False)),
     )

@@ -27,7 +27,14 @@ CONFIG_NAME = "train"
 _PACKAGE = Path(__file__).resolve().parent
 _HYDRA_KEYS = frozenset({"_target_", "_partial_", "_recursive_", "_convert_"})
 _NEEDED = frozenset({"taxonomy", "provider", "embedding", "data", "model", "trainer"})
-_PLAIN_KEYS: dict[str, Any] = {"name": str, "seed": int, "ckpt_path": str | None, "artifacts.texts": bool}
+_PLAIN_KEYS: dict[str, Any] = {
+    "name": str,
+    "seed": int,
+    "ckpt_path": str | None,
+    "artifacts.texts": bool,
+    "artifacts.collisions": str,
+    "artifacts.align_to": str | None,
+}
 """What stands in ``train.yaml`` itself and so feeds no signature."""
 _CHOICE = re.compile(r"^\+?([a-z_/]+)=(\[|(?:null|~)?$)")
 

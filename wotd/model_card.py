@@ -14,7 +14,9 @@ from wotd.encoders import SemanticEncoder
 from wotd.providers.corpora import Corpora
 from wotd.taxonomy import Taxonomy
 
+_ALIGNMENT = "## Against earlier artifacts"
 _SIDES = ("train", "val", "test")
+_USAGE = "codebook_usage.png"
 _MOST_BARS = 32
 
 
@@ -32,18 +34,35 @@ def write_model_card(
     names = _level_names(encoder, provenance, taxonomy)
     plots = folder / "plots"
     plots.mkdir()
-    _plot_usage(plots / "codebook_usage.png", codes_NL, _named_codes(encoder, names, taxonomy))
+    _plot_usage(plots / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
     _plot_distortion(plots / "distortion_by_depth.png", results["metrics"], len(names))
     sections = [
         _heading(encoder, provenance, results),
         _metrics_table(results["metrics"], names),
         "![Use of each level's codes](plots/codebook_usage.png)\n\n"
         "![Reconstruction error by depth of the code](plots/distortion_by_depth.png)\n",
+        _ids_section(results.get("ids") or {}),
         _overflow_section(corpora, taxonomy),
         _dropped_section(results.get("dropped") or {}),
         f"## Configuration\n\n```yaml\n{config_yaml.strip()}\n```\n",
+        _alignment_section(results.get("alignment") or {}, names),
     ]
     (folder / CARD).write_text("\n".join(section for section in sections if section), encoding="utf-8")
+
+
+def add_alignment(
+    folder: Path,
+    results: Mapping[str, Any],
+    encoder: SemanticEncoder,
+    provenance: Mapping[str, Any],
+    codes_NL: NDArray[np.int64],
+    taxonomy: Taxonomy | None,
+) -> None:
+    """Say in a card that was written before how its codes were renamed since, and draw their use anew."""
+    names = _level_names(encoder, provenance, taxonomy)
+    _plot_usage(folder / "plots" / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
+    card = (folder / CARD).read_text(encoding="utf-8").partition(_ALIGNMENT)[0].rstrip()
+    (folder / CARD).write_text(f"{card}\n\n{_alignment_section(results['alignment'], names)}", encoding="utf-8")
 
 
 def _level_names(encoder: SemanticEncoder, provenance: Mapping[str, Any], taxonomy: Taxonomy | None) -> tuple[str, ...]:
@@ -91,6 +110,44 @@ def _metrics_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> str:
         if any(value is not None for value in values):
             cells = ["" if value is None else f"{value:.3f}" for value in values]
             lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ids_section(ids: Mapping[str, Any]) -> str:
+    """How the IDs of works were made; nothing where there are none."""
+    if not ids:
+        return ""
+    rate = ids["collision_rate"]
+    rows = [
+        ("works", ids["works"]),
+        ("repeat the code of another", f"{rate['before']:.3f}"),
+        ("repeat the ID of another", f"{rate['after']:.3f}"),
+        ("keep an ID published earlier", ids["kept"]),
+        ("… where the model would no longer put them", ids["outdated"]),
+        ("moved to a free code of the last level", ids["moved"]),
+        ("found none", ids["left_over"]),
+    ]
+    lines = ["## IDs of works", "", f"| `artifacts.collisions={ids['policy']}` | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {name} | {value} |" for name, value in rows)]) + "\n"
+
+
+def _alignment_section(alignment: Mapping[str, Any], names: Sequence[str]) -> str:
+    """How many codes changed against earlier artifacts, before and after their codes were matched."""
+    if not alignment:
+        return ""
+    before, after = alignment["churn"]["before"], alignment["churn"]["after"]
+    lines = [
+        _ALIGNMENT,
+        "",
+        f"Codes of free levels are named as in `{alignment['align_to']}`, matched by {alignment['passages']} "
+        f"{alignment['matched_by']} in common. Share of these whose code differs:",
+        "",
+        "| | as trained | named alike | up to this level, as trained | named alike |",
+        "|---|---|---|---|---|",
+    ]
+    columns = (before["per_level"], after["per_level"], before["per_prefix"], after["per_prefix"])
+    for name, *shares in zip(names, *columns, strict=True):
+        lines.append(f"| {name} | {' | '.join(f'{share:.3f}' for share in shares)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,32 +24,22 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 
 from wotd import artifacts as artifact_folder
-from wotd.alignment import Alignment, EarlierCodes, align, earlier_codes
-from wotd.assembly import (
-    Config,
-    IDSettings,
-    as_config,
-    build_data_module,
-    build_id_settings,
-    build_module,
-    build_taxonomy,
-    build_trainer,
-)
+from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
 from wotd.callbacks.stopping import StopAfterBatch
 from wotd.capacity import starving_levels
 from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
-from wotd.collision_policy import PublishedIDs
 from wotd.configuration import check
+from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
 from wotd.embeddings.embedder import Embedder
-from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.evaluation import encode_vectors, evaluate, fit_probes, row_errors
 from wotd.model_card import write_model_card
 from wotd.module import SemanticIDModule
 from wotd.provenance import git_revision, library_versions
-from wotd.publication import publish_works, text_hash, write_codes, write_semantic_ids
+from wotd.publication import write_codes, write_semantic_ids
+from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -128,13 +118,13 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     trainer = build_trainer(config, output_dir)
     with torch.device("meta"):
         sketch = build_module(config, int(config.model.latent_dim), taxonomy).model
-    id_settings = build_id_settings(config, taxonomy, sketch)
+    continuity = Continuity.of(config, taxonomy, sketch)
     data = build_data_module(config, taxonomy)
     data.setup()
     seconds = dict(data.seconds)
     for sentence in starving_levels(len(data.rows(TRAIN)), sketch.level_sizes):
         logger.warning("%s", sentence)
-    earlier = _earlier_codes(data, id_settings)
+    earlier = continuity.match(data)
     training = time.perf_counter()
     module = build_module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
     if checkpoint is not None:
@@ -148,15 +138,14 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     seconds["training"] = time.perf_counter() - training
 
     metrics: dict[str, float] = {}
-    alignment: Alignment | None = None
-    ids: PublishedIDs | None = None
+    alignment = ids = None
     if trainer.is_global_zero:
         evaluation = time.perf_counter()
         _load_weights(module, best)
-        alignment = _align(module.model, data, earlier)
+        alignment = align_to(module.model, data, earlier) if earlier else None
         metrics = _measure(module, data, taxonomy)
         codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
-        ids = _publish(module.model, data, codes_NL, id_settings)
+        ids = continuity.publish(module.model, data, codes_NL)
         seconds["evaluation"] = time.perf_counter() - evaluation
         seconds["total"] = time.perf_counter() - start
     results = TrainingResults(
@@ -172,7 +161,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     )
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
-            _write_artifacts(config, results, module, data, taxonomy, codes_NL, ids)
+            _write_artifacts(config, results, module, data, taxonomy, codes_NL, ids.ids if ids else None)
     return results
 
 
@@ -363,36 +352,6 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
     return metrics
 
 
-def _earlier_codes(data: WOTDDataModule, settings: IDSettings) -> EarlierCodes | None:
-    """Codes of this run's passages in the artifacts to align to; what cannot be matched is found out here."""
-    if settings.align_to is None:
-        return None
-    return earlier_codes(
-        settings.align_to,
-        data.embedder.fingerprint if data.embedder else None,
-        vectors_ND=data.vectors,
-        hashes_N=[text_hash(text) for text in data.corpora.texts] if data.corpora else None,
-    )
-
-
-def _align(encoder: SemanticEncoder, data: WOTDDataModule, earlier: EarlierCodes | None) -> Alignment | None:
-    if earlier is None:
-        return None
-    alignment = align(encoder, encode_vectors(encoder, data.vectors, earlier.rows_M), earlier)
-    logger.info("%s", alignment.sentence())
-    return alignment
-
-
-def _publish(
-    encoder: SemanticEncoder, data: WOTDDataModule, codes_NL: NDArray[np.int64], settings: IDSettings
-) -> PublishedIDs | None:
-    if data.corpora is None:
-        return None
-    ids = publish_works(data.corpora, codes_NL, data.vectors, encoder, settings.policy, settings.published)
-    logger.log(logging.WARNING if ids.left_over else logging.INFO, "%s", "; ".join(ids.sentences()))
-    return ids
-
-
 def _write_artifacts(
     config: DictConfig,
     results: TrainingResults,
@@ -400,7 +359,7 @@ def _write_artifacts(
     data: WOTDDataModule,
     taxonomy: Taxonomy | None,
     codes_NL: NDArray[np.int64],
-    ids: PublishedIDs | None,
+    ids: Mapping[str, SemanticID] | None,
 ) -> None:
     encoder = module.model
     val_rows = data.rows(VAL)
@@ -409,7 +368,7 @@ def _write_artifacts(
         artifact_folder.save_encoder(folder, encoder)
         if data.embedder is not None:
             data.embedder.save_state(folder)
-        write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, data.corpora, taxonomy, codes_NL, ids and ids.ids)
+        write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, data.corpora, taxonomy, codes_NL, ids)
         write_codes(
             folder / artifact_folder.CODES,
             codes_NL=codes_NL,

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from wotd.taxonomy import Overflow, Taxonomy
 
-_FEW_COLLISIONS = 0.01
-_MANY_COLLISIONS = 0.1
-_LITTLE_BITS = 0.5
 _MOST_BITS = 512
 
 
@@ -47,10 +44,10 @@ def plan(
 ) -> None:
     """Plan the capacity of IDs before training.
 
-    Says bits, collision rates, which levels can carry information, and what to change. The floor is the share
-    of items that must share a code whatever the method; expected is what codes drawn by chance would give. With
-    --artifacts or --provider, cells of the taxonomy that hold more works than the last level has codes are
-    listed too.
+    Says bits, collision rates, which levels can carry information, which would starve, and what to change. The
+    floor is the share of items that must share a code whatever the method; expected is what codes drawn by chance
+    would give. The passages of --artifacts or --provider are those that are trained on, --items how many get an
+    ID. Cells of the taxonomy that hold more works than the last level has codes are listed too.
     """
     refuse_settings_without_provider(provider, root, settings)
     if artifacts is not None and provider is not None:
@@ -61,78 +58,16 @@ def plan(
         counted, sizes, cells = _of_artifacts(artifacts)
     elif provider is not None:
         counted, sizes, cells = _of_provider(provider, root, settings or [])
-    sizes, counted = given or sizes, items or counted
-    if sizes is None or not counted:
+    sizes, wanted = given or sizes, items or counted
+    if sizes is None or not wanted:
         raise WrongUsageError("--items and --level-sizes are needed, or --artifacts or --provider, which tell them.")
-    facts = planned(counted, sizes)
+    from wotd.capacity import planned
+
+    facts = planned(wanted, sizes, trained_on=counted)
     if cells is not None:
         facts["full_cells"] = cells
         facts["advice"] += _about_cells(cells)
     show(facts, format_, lambda: _drawn(facts))
-
-
-def planned(items: int, level_sizes: Sequence[int]) -> dict[str, Any]:
-    """What codes of these sizes can tell apart among so many items."""
-    from wotd.metrics.collisions import expected_collisions
-
-    floor, expected = expected_collisions(items, level_sizes)
-    levels = list(_levels(items, level_sizes))
-    return {
-        "items": items,
-        "level_sizes": list(level_sizes),
-        "codes": math.prod(level_sizes),
-        "bits": round(sum(math.log2(size) for size in level_sizes), 2),
-        "bits_of_items": round(math.log2(items), 2),
-        "collisions": {"floor": floor, "expected": expected},
-        "levels": levels,
-        "advice": list(_advice(items, level_sizes, floor, expected, levels)),
-    }
-
-
-def _levels(items: int, sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Per level, what a prefix that ends there can tell apart."""
-    from wotd.metrics.collisions import expected_collisions
-
-    before = 0.0
-    for level, size in enumerate(sizes):
-        prefix = sizes[: level + 1]
-        carried = max(0.0, min(math.log2(items), before + math.log2(size)) - before)
-        before += math.log2(size)
-        yield {
-            "level": level,
-            "size": size,
-            "prefixes": math.prod(prefix),
-            "items_per_prefix": items / math.prod(prefix),
-            "bits": round(math.log2(size), 2),
-            "bits_it_can_carry": round(carried, 2),
-            "expected_collisions": expected_collisions(items, prefix)[1],
-        }
-
-
-def _advice(
-    items: int, sizes: Sequence[int], floor: float, expected: float, levels: Sequence[dict[str, Any]]
-) -> Iterator[str]:
-    idle = [str(level["level"]) for level in levels if level["bits_it_can_carry"] < _LITTLE_BITS < level["bits"]]
-    if idle:
-        yield (
-            f"Level {', '.join(idle)} can hardly tell more items apart, for the levels before have prefixes enough for "
-            f"{items:,}; keep it only for a finer reconstruction, or make the levels smaller."
-        )
-    single = [str(level["level"]) for level in levels if level["size"] == 1]
-    if single:
-        yield f"Level {', '.join(single)} has one code and says nothing."
-    if max(sizes) > items:
-        yield f"A level of {max(sizes):,} codes needs at least as many items to train on; there are {items:,}."
-    if expected <= _MANY_COLLISIONS:
-        return
-    wanted = math.ceil(items / (2 * _FEW_COLLISIONS))
-    others = math.prod(sizes[:-1])
-    unavoidable = f"at least {100 * floor:.0f}% of the items must share a code, " if floor else ""
-    yield (
-        f"IDs do not name single items: {unavoidable}{100 * expected:.0f}% would by chance. For less than "
-        f"{100 * _FEW_COLLISIONS:.0f}%, {wanted:,} codes are needed ({math.log2(wanted):.1f} bits): a last level of "
-        f"{math.ceil(wanted / others):,}, or one more level of {math.ceil(wanted / math.prod(sizes)):,}."
-    )
 
 
 def _of_artifacts(folder: Path) -> tuple[int, list[int], list[dict[str, Any]] | None]:
@@ -196,13 +131,14 @@ def _drawn(facts: dict[str, Any]) -> Iterator[RenderableType]:
     )
     yield f"collision rate: floor {number(shares['floor'])}, expected {number(shares['expected'])}"
     yield ""
-    headings = ("level", "size", "prefixes", "items a prefix", "bits", "can carry", "expected collisions")
+    headings = ("level", "size", "trained on", "prefixes", "items a prefix", "bits", "can carry", "expected collisions")
     table = new_table(*headings, numbers=headings, ids=())
     for level in facts["levels"]:
         add_row(
             table,
             level["level"],
             f"{level['size']:,}",
+            f"{level['trained_per_code']:,.0f} a code",
             f"{level['prefixes']:,}",
             f"{level['items_per_prefix']:,.2f}",
             f"{level['bits']:.1f}",
