@@ -17,6 +17,7 @@ from wotd.data.splits import SPLIT_NAMES, TEST, TRAIN, VAL, SplitBy, split_passa
 from wotd.data.vectors import open_vectors
 from wotd.embeddings.cache import EmbeddingCache
 from wotd.embeddings.embedder import Embedder
+from wotd.embeddings.views import TextView
 from wotd.errors import ConfigurationError
 from wotd.providers.base import Provider
 from wotd.providers.corpora import Corpora, collect
@@ -33,7 +34,8 @@ class WOTDDataModule(lightning.LightningDataModule):
 
     Attributes set by :meth:`setup`:
         corpora: works and passages; None for bare vectors.
-        vectors: N×D, in the order of the passages; memory-mapped where the user gave them.
+        vectors: N×(D+F), in the order of the passages, features right of the embedding; memory-mapped
+            where the user gave them.
         labels: int64 N×levels, -1 where unknown; N×0 for bare vectors.
         sides: int64 N, 0 train, 1 val, 2 test.
         embedded: how many passages were embedded now, and how many the cache already had.
@@ -50,6 +52,7 @@ class WOTDDataModule(lightning.LightningDataModule):
         provider: Provider | None = None,
         embedder: Embedder | None = None,
         taxonomy: Taxonomy | None = None,
+        features: Embedder | None = None,
         *,
         vectors: str | None = None,
         batch_size: int = 128,
@@ -67,6 +70,7 @@ class WOTDDataModule(lightning.LightningDataModule):
             provider: where texts come from; not needed with ``vectors``.
             embedder: what embeds them; not needed with ``vectors``.
             taxonomy: what labels them; not needed with ``vectors``.
+            features: what else is seen of them beside their embedding; None for nothing.
             vectors: an ``.npy`` file of N×D vectors to learn from instead of texts.
             batch_size: rows of a batch, per process.
             split_by: ``author``, ``work`` or ``passage``: what stays whole on one side.
@@ -95,7 +99,7 @@ class WOTDDataModule(lightning.LightningDataModule):
             raise ConfigurationError(f"data.seed is {seed}; expected 0 or more.")
         if split_by not in list(SplitBy):
             raise ConfigurationError(f"data.split_by is '{split_by}'; expected one of {', '.join(SplitBy)}.")
-        self.provider, self.embedder, self.taxonomy = provider, embedder, taxonomy
+        self.provider, self.embedder, self.taxonomy, self.features = provider, embedder, taxonomy, features
         self.vectors_path, self.batch_size, self.split_by = vectors, batch_size, SplitBy(split_by)
         self.val_fraction, self.test_fraction, self.seed = val_fraction, test_fraction, seed
         self.cache_dir, self.published, self.strict = cache_dir, published, strict
@@ -144,7 +148,8 @@ class WOTDDataModule(lightning.LightningDataModule):
         with self._timed("embedding"):
             if self.embedder.needs_fit:
                 self.embedder.fit([self.corpora.texts[row] for row in self.rows(TRAIN)])
-            cached = EmbeddingCache(self.cache_dir).embed(self.embedder, self.corpora.texts)
+            view = TextView(self.embedder, self.features)
+            cached = view.cached(EmbeddingCache(self.cache_dir), self.corpora.texts)
         self.vectors = cached.vectors
         self.embedded = {"computed": cached.computed, "found": cached.found}
         logger.info(
@@ -168,8 +173,13 @@ class WOTDDataModule(lightning.LightningDataModule):
 
     @property
     def dimension(self) -> int:
-        """D of the vectors."""
-        return int(self.vectors.shape[1])
+        """D, the width of the embedding."""
+        return int(self.vectors.shape[1]) - self.feature_dim
+
+    @property
+    def feature_dim(self) -> int:
+        """F, how many features stand right of the embedding."""
+        return 0 if self.corpora is None or self.features is None else self.features.dimension
 
     def dataset(self, side: int) -> EmbeddingDataset:
         """The passages of a side, answered for many indices at a time."""
