@@ -6,5 +6,14 @@ from wotd.callbacks.learning_rate import LearningRate
 from wotd.callbacks.precision import MixedPrecision
 from wotd.callbacks.progress import Progress
 from wotd.callbacks.schedule import CosineWarmup
+from wotd.callbacks.watchdog import Watchdog
 
-__all__ = ["CodebookUsage", "CosineWarmup", "GradientClipping", "LearningRate", "MixedPrecision", "Progress"]
+__all__ = [
+    "CodebookUsage",
+    "CosineWarmup",
+    "GradientClipping",
+    "LearningRate",
+    "MixedPrecision",
+    "Progress",
+    "Watchdog",
+]
