@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -239,8 +241,8 @@ def dead_codebook() -> Codebook:
     return codebook
 
 
-def test_a_dead_code_revives_for_good() -> None:
-    """Fails where the codeword alone is moved: its old sum over its old count would take it back at once."""
+def check_that_it_stays_alive() -> None:
+    """A dead code is said again after some batches, and its codeword is where the data are."""
     torch.manual_seed(0)
     codebook = dead_codebook()
     for step in range(30):
@@ -250,6 +252,55 @@ def test_a_dead_code_revives_for_good() -> None:
     x = rows(200, 3, seed=99)
     assert int((assign(x, codebook.embed_KZ) == 2).sum()) > 5
     assert float(codebook.embed_KZ[2].norm()) < 5
+
+
+def check_that_it_stays_in_place() -> None:
+    """The next update does not move a revived codeword that no row of the batch is assigned to."""
+    codebook, x = dead_codebook(), rows(40, 3, seed=7)
+    codebook.revive(x)
+    place = codebook.embed_KZ[2].clone()
+    codebook.update(x, torch.zeros(40, dtype=torch.int64))
+    torch.testing.assert_close(codebook.embed_KZ[2], place)
+
+
+REVIVAL = [check_that_it_stays_alive, check_that_it_stays_in_place]
+
+
+@pytest.mark.parametrize("check", REVIVAL)
+def test_a_dead_code_revives_for_good(check: Callable[[], None]) -> None:
+    check()
+
+
+def revive_but_for(*kept: str) -> Callable[[Codebook, Tensor], int]:
+    """A revival with a bug: it leaves these buffers as they were."""
+    sound = Codebook.revive
+
+    def revive(self: Codebook, vectors_BZ: Tensor) -> int:
+        before = {name: getattr(self, name).clone() for name in kept}
+        moved = sound(self, vectors_BZ)
+        for name, value in before.items():
+            getattr(self, name).copy_(value)
+        return moved
+
+    return revive
+
+
+@pytest.mark.parametrize(
+    ("check", "kept"),
+    [
+        (check_that_it_stays_alive, ("embed_avg_KZ", "cluster_size_K")),  # the well-known one
+        (check_that_it_stays_in_place, ("embed_avg_KZ", "cluster_size_K")),
+        (check_that_it_stays_in_place, ("embed_avg_KZ",)),
+        (check_that_it_stays_in_place, ("cluster_size_K",)),
+    ],
+)
+def test_a_revival_that_forgets_a_buffer_would_be_noticed(
+    check: Callable[[], None], kept: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codeword moved without its sum and count is taken back by their old quotient with the next batch."""
+    monkeypatch.setattr(Codebook, "revive", revive_but_for(*kept))
+    with pytest.raises(AssertionError):
+        check()
 
 
 def test_a_revived_code_is_a_row_with_the_count_of_an_even_share() -> None:
