@@ -45,7 +45,7 @@ def planned(items: int, level_sizes: Sequence[int], *, trained_on: int | None = 
         "advice": [
             *starving_levels(trained_on, level_sizes),
             *_idle_levels(items, levels),
-            *_collisions(items, level_sizes, floor, expected),
+            *_collisions(items, level_sizes, floor, expected, trained_on),
         ],
     }
 
@@ -96,14 +96,25 @@ def _idle_levels(items: int, levels: Sequence[Mapping[str, Any]]) -> Iterator[st
         yield f"Level {', '.join(single)} has one code and says nothing."
 
 
-def _collisions(items: int, sizes: Sequence[int], floor: float, expected: float) -> Iterator[str]:
+def _collisions(items: int, sizes: Sequence[int], floor: float, expected: float, trained_on: int) -> Iterator[str]:
     if expected <= _MANY_COLLISIONS:
         return
     wanted = math.ceil(items / (2 * _FEW_COLLISIONS))
-    others = math.prod(sizes[:-1])
     unavoidable = f"at least {100 * floor:.0f}% of the items must share a code, " if floor else ""
     yield (
         f"IDs do not name single items: {unavoidable}{100 * expected:.0f}% would by chance. For less than "
-        f"{100 * _FEW_COLLISIONS:.0f}%, {wanted:,} codes are needed ({math.log2(wanted):.1f} bits): a last level of "
-        f"{math.ceil(wanted / others):,}, or one more level of {math.ceil(wanted / math.prod(sizes)):,}."
+        f"{100 * _FEW_COLLISIONS:.0f}%, {wanted:,} codes are needed ({math.log2(wanted):.1f} bits)"
+        f"{_larger(wanted, sizes, trained_on)}. Works get IDs of their own by artifacts.collisions=suffix in any case."
     )
+
+
+def _larger(wanted: int, sizes: Sequence[int], trained_on: int) -> str:
+    """Ways to so many codes on which no level starves."""
+    missing = math.ceil(wanted / math.prod(sizes))
+    last = math.ceil(wanted / math.prod(sizes[:-1]))
+    ways = {f"a last level of {last:,}": last, f"one more level of {missing:,}": missing}
+    fed = [way for way, size in ways.items() if FEW_ITEMS_PER_CODE * size <= trained_on]
+    size = trained_on // ENOUGH_ITEMS_PER_CODE
+    if not fed and size > 1:
+        fed = [f"{math.ceil(math.log(missing, size))} more levels of {size:,}"]
+    return f": {', or '.join(fed)}" if fed else ""

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from wotd import SemanticIDModel
-from wotd.cli.plan import planned
 
 pytest_plugins = ["artifact_fixtures"]
 
@@ -90,29 +89,13 @@ def test_where_no_run_is_the_sentence_says_so(refused, tmp_path):
 # --- plan
 
 
-def test_a_plan_knows_floor_and_expectation():
-    facts = planned(5000, (8, 8, 8, 5))
-    assert facts["collisions"]["floor"] == pytest.approx(1 - 2560 / 5000)
-    assert facts["collisions"]["expected"] == pytest.approx(1 - 2560 * (1 - (1 - 1 / 2560) ** 5000) / 5000)
-    assert facts["bits"] == 11.32
-    assert sum(level["bits_it_can_carry"] for level in facts["levels"]) == pytest.approx(11.32, abs=0.01)
-    (advice,) = facts["advice"]
-    assert "a last level of 489, or one more level of 98" in advice
-    assert 8 * 8 * 8 * 489 >= 250_000
-    assert planned(5000, (8, 8, 8, 489))["collisions"]["expected"] < 0.01
-
-
-def test_a_plan_names_levels_that_carry_nothing():
-    facts = planned(100, (16, 16, 16))
-    assert facts["levels"][2]["bits_it_can_carry"] == 0
-    assert "Level 2 can hardly tell more items apart" in facts["advice"][0]
-    assert "Level 1 has one code and says nothing" in planned(100, (4, 1))["advice"][0]
-    assert planned(500, (64, 64))["advice"] == []
-
-
 def test_plans_are_printed(shell, refused):
     table = shell("plan", "--items", 100000, "--level-sizes", "256,256,256,256", "--format", "table").out
     assert "4,294,967,296 codes (32.0 bits)" in table
+    assert "391 a code" in table
+    starving = shell("plan", "--items", 3000, "--level-sizes", "256,256,256,256", "--format", "table").out
+    assert "Level 0, 1, 2, 3 would starve: 3,000 items are fewer than 20 a code" in starving
+    assert "levels of at most 75 codes, or train on 10,240 items or more" in starving
     assert shell("plan", "--items", 1, "--level-sizes", "[8]").rows[0]["level_sizes"] == [8]
     assert "expected whole numbers" in refused("plan", "--items", 9, "--level-sizes", "0", status=2)
     huge = ",".join(["1000000"] * 60)
@@ -122,6 +105,8 @@ def test_plans_are_printed(shell, refused):
 def test_full_cells_are_reported(shell, text_artifacts, works, tmp_path):
     facts = shell("plan", "--artifacts", text_artifacts).rows[0]
     assert (facts["items"], facts["level_sizes"], facts["full_cells"]) == (144, [8, 8, 8, 5], [])
+    many = shell("plan", "--artifacts", text_artifacts, "--items", 10_000).rows[0]
+    assert (many["items"], many["trained_on"]) == (10_000, 144), "more items to name are no more items to learn from"
     same = [
         {"id": f"w{n}", "text": "A plain tale is told here. " * 9, "genres": "Drama", "year_written": 1700}
         for n in range(7)
