@@ -122,7 +122,7 @@ def earlier_codes(
     Args:
         earlier: the artifacts.
         fingerprint: of the embedding model of the new data; None for bare vectors.
-        vectors_ND: embeddings of the rows, where they are at hand.
+        vectors_ND: embeddings of the rows, with features where the artifacts have those too, if they are at hand.
         hashes_N: ``text_hash`` of the rows, where they are texts.
 
     Raises:
@@ -132,9 +132,9 @@ def earlier_codes(
     same = (theirs and theirs.digest) == (fingerprint and fingerprint.digest)
     if vectors_ND is not None and same:
         encoder = earlier.encoder()
-        if encoder.input_dim != vectors_ND.shape[1]:
+        if earlier.row_dim != vectors_ND.shape[1]:
             raise ArtifactError(
-                f"{earlier.folder} reads vectors of length {encoder.input_dim}; expected {vectors_ND.shape[1]}, as "
+                f"{earlier.folder} reads vectors of length {earlier.row_dim}; expected {vectors_ND.shape[1]}, as "
                 f"those of this model."
             )
         rows_N = np.arange(len(vectors_ND))

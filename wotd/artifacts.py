@@ -1,7 +1,7 @@
 """The artifact folder: what a run leaves for others to use, complete or absent.
 
 ====================== =====================================================================
-config.json            schema, encoder, embedding, taxonomy, provenance, checksums of the rest
+config.json            schema, encoder, embedding, features, taxonomy, provenance, checksums of the rest
 encoder.safetensors    weights and codebooks
 semantic_ids.json      label and code of every work
 codes.parquet          code of every passage
@@ -98,11 +98,25 @@ class Artifacts:
     @property
     def fingerprint(self) -> Fingerprint | None:
         """Of the embedding model its codes were learned from; None for bare vectors."""
-        embedding = self.config.get("embedding")
+        return self._fingerprint("embedding")
+
+    @property
+    def features_fingerprint(self) -> Fingerprint | None:
+        """Of the features that stand beside the embedding; None where there are none."""
+        return self._fingerprint("features")
+
+    def _fingerprint(self, part: str) -> Fingerprint | None:
+        data = self.config.get(part)
         try:
-            return None if embedding is None else Fingerprint.from_mapping(embedding["fingerprint"])
+            return None if data is None else Fingerprint.from_mapping(data["fingerprint"])
         except (WOTDError, TypeError) as error:
             raise ArtifactError(f"{self.folder}/{CONFIG} holds a fingerprint that cannot be read: {error}") from error
+
+    @property
+    def row_dim(self) -> int:
+        """D+F, the width of the rows that the encoder reads: an embedding and the features beside it."""
+        encoder = self.config["encoder"]
+        return int(encoder["input_dim"]) + int(encoder.get("feature_dim", 0))
 
     def encoder(self) -> SemanticEncoder:
         """The trained encoder, in eval mode on the CPU, without gradients.
@@ -248,17 +262,18 @@ def _read_config(folder: Path) -> dict[str, Any]:
     _check_schema(config.get("schema"), path)
     if not isinstance(config.get("files"), dict) or not isinstance(config.get("encoder"), dict):
         raise ArtifactError(f"{path} lacks 'files' or 'encoder'; it was not written by a training run.")
-    _check_embedding(config.get("embedding"), path)
+    for part in ("embedding", "features"):
+        _check_embedder(config.get(part), part, path)
     return config
 
 
-def _check_embedding(embedding: Any, path: Path) -> None:
-    if embedding is None:
+def _check_embedder(embedder: Any, name: str, path: Path) -> None:
+    if embedder is None:
         return
     parts = {"settings": dict, "fingerprint": dict, "probe": list}
-    if not isinstance(embedding, dict) or not all(isinstance(embedding.get(n), kind) for n, kind in parts.items()):
-        raise ArtifactError(f"{path} holds an embedding without {', '.join(parts)}; it is damaged.")
-    if not all(isinstance(value, int | float) for value in embedding["probe"]):
+    if not isinstance(embedder, dict) or not all(isinstance(embedder.get(n), kind) for n, kind in parts.items()):
+        raise ArtifactError(f"{path} holds '{name}' without {', '.join(parts)}; it is damaged.")
+    if not all(isinstance(value, int | float) for value in embedder["probe"]):
         raise ArtifactError(f"{path} holds a probe vector that is not all numbers; it is damaged.")
 
 

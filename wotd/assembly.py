@@ -69,11 +69,22 @@ def build_data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDData
 
 
 def build_module(
-    config: DictConfig, dimension: int, taxonomy: Taxonomy | None, provenance: Mapping[str, Any] | None = None
+    config: DictConfig,
+    dimension: int,
+    taxonomy: Taxonomy | None,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    feature_dim: int = 0,
 ) -> SemanticIDModule:
-    """The module for embeddings of that dimension, unstarted."""
+    """The module for embeddings of that dimension with so many features beside them, unstarted."""
     module: SemanticIDModule = build(
-        config.model, "model", input_dim=dimension, taxonomy=taxonomy, seed=config.seed, provenance=provenance
+        config.model,
+        "model",
+        input_dim=dimension,
+        taxonomy=taxonomy,
+        seed=config.seed,
+        provenance=provenance,
+        **({"feature_dim": feature_dim} if feature_dim else {}),
     )
     return module
 

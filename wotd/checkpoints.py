@@ -40,8 +40,13 @@ def find_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
     raise ConfigurationError(f"ckpt_path is {ckpt_path}, but {path} does not exist; {hint}.")
 
 
-def refuse_misfit(path: Path, encoder: SemanticEncoder, embedding: Mapping[str, Any] | None) -> None:
-    """Refuse to go on from a checkpoint of another model or another embedding space.
+def refuse_misfit(path: Path, encoder: SemanticEncoder, provenance: Mapping[str, Any]) -> None:
+    """Refuse to go on from a checkpoint of another model, another embedding space or other features.
+
+    Args:
+        path: the checkpoint.
+        encoder: the model that is to go on.
+        provenance: of the run that is to go on, as checkpoints carry it.
 
     Raises:
         ConfigurationError: in one sentence, what differs.
@@ -53,13 +58,24 @@ def refuse_misfit(path: Path, encoder: SemanticEncoder, embedding: Mapping[str, 
     if differing := [key for key in _SHAPE if theirs.get(key) != ours[key]]:
         pairs = ", ".join(f"{key} {theirs.get(key)} there and {ours[key]} here" for key in differing)
         raise ConfigurationError(f"ckpt_path is {path}, whose model has another shape: {pairs}.")
-    before, now = (found and found["fingerprint"] for found in (checkpoint["wotd"].get("embedding"), embedding))
+    before, now = (_fingerprint(found, "embedding") for found in (checkpoint["wotd"], provenance))
     if before != now:
         there, here = (found["model"] if found else "bare vectors" for found in (before, now))
         reason = "; its files, its settings or the texts it was fitted on have changed" if there == here else ""
         raise ConfigurationError(
             f"ckpt_path is {path}, which learned from vectors of {there}, not from those of {here} as they are{reason}."
         )
+    before, now = (_fingerprint(found, "features") for found in (checkpoint["wotd"], provenance))
+    if before != now:
+        there, here = (
+            f"{found['model']}, {', '.join(found['features'])}" if found else "none" for found in (before, now)
+        )
+        raise ConfigurationError(f"ckpt_path is {path}, which learned with the features {there}, not {here}.")
+
+
+def _fingerprint(provenance: Mapping[str, Any], part: str) -> Mapping[str, Any] | None:
+    found = provenance.get(part)
+    return None if found is None else found["fingerprint"]
 
 
 def save_start(state: Mapping[str, Any], output_dir: Path) -> None:

@@ -77,7 +77,9 @@ class Continuity:
             return None
         fingerprint = data.embedder.fingerprint if data.embedder else None
         hashes_N = [text_hash(text) for text in data.corpora.texts] if data.corpora else None
-        return earlier_codes(self.align_to, fingerprint, vectors_ND=data.vectors, hashes_N=hashes_N)
+        features = data.features.fingerprint if data.feature_dim and data.features else None
+        vectors_ND = data.vectors if features == self.align_to.features_fingerprint else None
+        return earlier_codes(self.align_to, fingerprint, vectors_ND=vectors_ND, hashes_N=hashes_N)
 
     def publish(
         self, encoder: SemanticEncoder, data: WOTDDataModule, codes_NL: NDArray[np.int64]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from wotd.artifacts import Artifacts
 from wotd.embeddings.embedder import Embedder, load_embedder, verify_embedder
+from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, VectorsError
 from wotd.library import Branch, Library, Neighbor
@@ -141,8 +142,38 @@ class SemanticIDModel:
         verify_embedder(embedder, fingerprint, np.asarray(embedding["probe"], dtype=np.float32))
         return embedder
 
+    @cached_property
+    def features(self) -> Embedder | None:
+        """What the artifacts see of a text beside its embedding, verified; None for nothing.
+
+        Raises:
+            EmbeddingError: if this wotd computes them otherwise than the one that made the artifacts.
+        """
+        features, fingerprint = self.artifacts.config.get("features"), self.artifacts.features_fingerprint
+        if features is None or fingerprint is None:
+            return None
+        embedder = load_embedder(features["settings"], self.artifacts.folder)
+        verify_embedder(embedder, fingerprint, np.asarray(features["probe"], dtype=np.float32))
+        return embedder
+
+    @cached_property
+    def view(self) -> TextView:
+        """Embedding model and features, both verified: what turns texts into the rows that the encoder reads.
+
+        Raises:
+            ArtifactError: if they were trained on bare vectors, or do not give rows as the encoder reads them.
+            EmbeddingError: if one of them cannot be had, or is not the one they were trained with.
+        """
+        view = TextView(self.embedder, self.features)
+        if self.encoder.input_dim + view.feature_dim != self.artifacts.row_dim:
+            raise ArtifactError(
+                f"dimension mismatch: the features of a text are {view.feature_dim}, the encoder expects "
+                f"{self.artifacts.row_dim - self.encoder.input_dim}."
+            )
+        return view
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings of texts, float32 N×D.
+        """Rows of texts as the encoder reads them, float32 N×(D+F): embeddings, and features where there are any.
 
         Raises:
             InputError: if a text is no string, empty, blank, too long or not encodable.
@@ -150,10 +181,10 @@ class SemanticIDModel:
         return self._embed(texts, first=0)
 
     def _embed(self, texts: Sequence[str], *, first: int) -> NDArray[np.float32]:
-        """Embeddings of texts of which the first has that position among all that were given."""
+        """Rows of texts of which the first has that position among all that were given."""
         for position, text in enumerate(texts, first):
             check_text(text, position)
-        return self.embedder.embed(list(texts))
+        return self.view.embed(list(texts))
 
     def encode(self, texts: str | Sequence[str], *, min_confidence: float | None = None) -> list[EncodedText]:
         """Semantic IDs of texts, in order.
@@ -180,7 +211,9 @@ class SemanticIDModel:
     def _encoded(self, vectors_ND: NDArray[np.float32], min_confidence: float | None) -> list[EncodedText]:
         x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
         codes_NL, confidence_NL = self.encoder.encode_with_confidence(x_ND)
-        error_N = (self.encoder.decode(codes_NL) - x_ND).square().mean(1) / self.encoder.scale.square()
+        error_N = (self.encoder.decode(codes_NL) - x_ND[:, : self.encoder.input_dim]).square().mean(
+            1
+        ) / self.encoder.scale.square()
         limit = self.artifacts.config.get("out_of_domain_error")
         rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), strict=True)
         return [self._entry(code, confidence, error, limit, min_confidence) for code, confidence, error in rows]
@@ -216,13 +249,13 @@ class SemanticIDModel:
         return [str(index) for index in semantic_id]
 
     def encode_vectors(self, vectors_ND: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Codes of embeddings (N×D, float32 or float16, may be memory-mapped), int64 N×L.
+        """Codes of rows as :meth:`embed` gives them (N×(D+F), float32 or float16, may be memory-mapped), int64 N×L.
 
         Raises:
             VectorsError: if their length is not that of the encoder's input, or a value is no finite number.
         """
-        if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.encoder.input_dim:
-            raise VectorsError(f"vectors have the shape {vectors_ND.shape}; expected N×{self.encoder.input_dim}.")
+        if vectors_ND.ndim != 2 or vectors_ND.shape[1] != self.artifacts.row_dim:
+            raise VectorsError(f"vectors have the shape {vectors_ND.shape}; expected N×{self.artifacts.row_dim}.")
         if vectors_ND.dtype.kind not in "fiu":
             raise VectorsError(f"vectors hold {vectors_ND.dtype}; expected numbers such as float32.")
         parts = [
@@ -303,7 +336,7 @@ class SemanticIDModel:
             raise InputError(f"k is {k}; expected 1 or more.")
         if not len(self.library):
             raise ArtifactError(f"{self.artifacts.folder} holds no passages to compare with.")
-        query_D = self.embed([text])[0]
+        query_D = self.embed([text])[0, : self.encoder.input_dim]
         decoded_CD, squares_C = self._decoded
         distance_C = (squares_C - 2 * (decoded_CD @ query_D) + query_D @ query_D).clip(0)
         order = np.argsort(distance_C, kind="stable")

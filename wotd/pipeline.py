@@ -126,9 +126,11 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         logger.warning("%s", sentence)
     earlier = continuity.match(data)
     training = time.perf_counter()
-    module = build_module(config, data.dimension, taxonomy, provenance=_provenance(config, data, taxonomy))
+    module = build_module(
+        config, data.dimension, taxonomy, _provenance(config, data, taxonomy), feature_dim=data.feature_dim
+    )
     if checkpoint is not None:
-        refuse_misfit(checkpoint, module.model, module.provenance["embedding"])
+        refuse_misfit(checkpoint, module.model, module.provenance)
         logger.info("going on from %s", checkpoint)
     with _disk_errors(output_dir, "training cannot write to"):
         if checkpoint is None:
@@ -200,6 +202,7 @@ def _provenance(config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | N
     """What checkpoints and artifacts say of where they come from, as plain data."""
     return {
         "embedding": None if taxonomy is None else _embedding(data.embedder),
+        "features": None if taxonomy is None else _embedding(data.features),
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
         "encode_mode": "greedy",

@@ -59,7 +59,7 @@ def publish_works(
     codes = {corpus: majority_code(codes_NL[_rows(work)])[0] for corpus, work in works.items()}
 
     def closeness(corpus: str) -> list[int]:
-        mean_D = np.asarray(vectors_ND[_rows(works[corpus])], dtype=np.float32).mean(0)
+        mean_D = np.asarray(vectors_ND[_rows(works[corpus]), : encoder.input_dim], dtype=np.float32).mean(0)
         return _nearest_last(encoder, torch.from_numpy(mean_D), codes[corpus][:-1])
 
     return publish_ids(codes, policy, last_size=encoder.level_sizes[-1], published=published, closeness=closeness)

@@ -41,8 +41,7 @@ def align(
     from wotd.data.vectors import open_vectors
 
     new, earlier = Artifacts.open(artifacts), Artifacts.open(to)
-    dimension = int(new.config["encoder"]["input_dim"])
-    vectors_ND = None if vectors is None else open_vectors(vectors, argument="--vectors", dimension=dimension)
+    vectors_ND = None if vectors is None else open_vectors(vectors, argument="--vectors", dimension=new.row_dim)
     done = align_artifacts(new, earlier, output, vectors_ND).to_mapping()
     show({"artifacts": str(output), **done}, format_, lambda: _drawn(done))
 

@@ -151,6 +151,7 @@ class _Assignment:
         return {
             "encoder_sha256": self.model.artifacts.config["files"][WEIGHTS],
             "embedding": self.model.embedder.fingerprint.digest,
+            "features": self.model.features.fingerprint.digest if self.model.features else None,
             "source": source.name,
             "source_bytes": source.stat().st_size,
             "text_column": self.text_column,

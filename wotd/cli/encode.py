@@ -114,7 +114,7 @@ def _encode_vectors(
 
     target = check_output(output, (".npy",))
     model = load_model(artifacts, device)
-    matrix_ND = open_vectors(vectors, argument="--vectors", dimension=model.encoder.input_dim)
+    matrix_ND = open_vectors(vectors, argument="--vectors", dimension=model.artifacts.row_dim)
     shape = (len(matrix_ND), len(model.level_sizes))
     parts = (model.encode_vectors(chunk_BD) for chunk_BD in chunks(matrix_ND))
     write_matrix(target, shape, "int64", parts, "encoding")

@@ -163,9 +163,9 @@ def _on_vectors(model: SemanticIDModel, other: SemanticIDModel | None, path: Pat
     from wotd.data.vectors import open_vectors
     from wotd.evaluation import evaluate as measure
 
-    vectors_ND = open_vectors(path, argument="--vectors", dimension=model.encoder.input_dim)
+    vectors_ND = open_vectors(path, argument="--vectors", dimension=model.artifacts.row_dim)
     if other is not None:
-        open_vectors(path, argument="--vectors", dimension=other.encoder.input_dim)
+        open_vectors(path, argument="--vectors", dimension=other.artifacts.row_dim)
     metrics = measure(model.encoder, vectors_ND, np.arange(len(vectors_ND)))
     return metrics if other is None else metrics | _churn(model, other, vectors_ND, vectors_ND)
 
@@ -178,7 +178,7 @@ def _on_works(
     from wotd.evaluation import evaluate as measure
 
     for each in (model, other) if other is not None else (model,):
-        _ = each.embedder  # first: artifacts of bare vectors have none, and say so
+        _ = each.view  # first: artifacts of bare vectors have none, and say so
     corpora, taxonomy = read_works(provider, root, settings, model.artifacts.taxonomy)
     vectors_ND = _embedded(model, corpora.texts)
     metrics = measure(
@@ -193,7 +193,10 @@ def _on_works(
     )
     metrics["trained_on"] = float(_trained_on(model, corpora))
     if other is not None:
-        alike = model.artifacts.fingerprint == other.artifacts.fingerprint
+        alike = all(
+            getattr(model.artifacts, part) == getattr(other.artifacts, part)
+            for part in ("fingerprint", "features_fingerprint")
+        )
         metrics |= _churn(model, other, vectors_ND, vectors_ND if alike else _embedded(other, corpora.texts))
     return metrics, corpora.dropped.to_mapping()
 
@@ -201,7 +204,7 @@ def _on_works(
 def _embedded(model: SemanticIDModel, texts: Sequence[str]) -> NDArray[np.floating]:
     from wotd.embeddings.cache import EmbeddingCache
 
-    return EmbeddingCache().embed(model.embedder, texts).vectors
+    return model.view.cached(EmbeddingCache(), texts).vectors
 
 
 def _probes(model: SemanticIDModel, taxonomy: Taxonomy) -> dict[str, Pipeline]:

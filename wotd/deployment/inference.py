@@ -36,7 +36,7 @@ _EMBEDDING_MODEL = "embedding_model"
 
 
 def model_fn(model_dir: str) -> SemanticIDModel:
-    """Artifacts, loaded whole: encoder warmed up, embedding model verified.
+    """Artifacts, loaded whole: encoder warmed up, embedding model and features verified.
 
     Raises:
         WOTDError: in one sentence, why they cannot answer for texts.
@@ -47,8 +47,8 @@ def model_fn(model_dir: str) -> SemanticIDModel:
         device="cuda" if torch.cuda.is_available() else "cpu",
         embedding_model=str(beside) if beside.is_dir() else None,
     )
-    _warm_up(model.encoder, model.device)
-    logger.info("ready: %s, %s levels", model.embedder.fingerprint.model, len(model.level_sizes))
+    _warm_up(model.encoder, model.artifacts.row_dim, model.device)
+    logger.info("ready: %s, %s levels", model.view.embedder.fingerprint.model, len(model.level_sizes))
     return model
 
 
@@ -99,9 +99,9 @@ def output_fn(prediction: list[EncodedText], accept: str) -> str:
     raise InputError(f"accept is {accept}; answers are {JSON}, {JSON_LINES} or {CSV}.")
 
 
-def _warm_up(encoder: SemanticEncoder, device: torch.device) -> None:
+def _warm_up(encoder: SemanticEncoder, row_dim: int, device: torch.device) -> None:
     """One pass, so that the first request does not pay for it and a broken encoder shows at once."""
-    codes_BL = encoder.encode(torch.zeros(1, encoder.input_dim, device=device))
+    codes_BL = encoder.encode(torch.zeros(1, row_dim, device=device))
     if codes_BL.shape != (1, len(encoder.level_sizes)):
         raise ArtifactError(f"the encoder gives codes of the shape {tuple(codes_BL.shape)}; the artifacts are damaged.")
 

@@ -26,7 +26,7 @@ def run(artifacts: str | Path, *, host: str, port: int, max_body_bytes: int) -> 
     try:
         model = SemanticIDModel.load(artifacts)
         if model.artifacts.fingerprint is not None:
-            _ = model.embedder  # loaded and verified now, so that a wrong one stops the start and not a request
+            _ = model.view  # loaded and verified now, so that a wrong one stops the start and not a request
         config = uvicorn.Config(
             build(model, max_body_bytes=max_body_bytes),
             log_config=_logging(),
