@@ -23,7 +23,17 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vocabulary", ("wotd.taxonomy", "wotd.semantic_ids")),
     ("primitives", ("wotd.providers", "wotd.quantization")),
     ("parts", ("wotd.embeddings", "wotd.encoders", "wotd.losses", "wotd.metrics", "wotd.capacity")),
-    ("results", ("wotd.artifacts", "wotd.collision_policy", "wotd.publication", "wotd.model_card", "wotd.library")),
+    (
+        "results",
+        (
+            "wotd.artifacts",
+            "wotd.collision_policy",
+            "wotd.publication",
+            "wotd.model_card",
+            "wotd.plots",
+            "wotd.library",
+        ),
+    ),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment")),
     ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from wotd.artifacts import CARD
 from wotd.encoders import SemanticEncoder
+from wotd.plots import SIDES, plot_distortion, plot_information, plot_reliability, plot_usage
 from wotd.providers.corpora import Corpora
 from wotd.taxonomy import Taxonomy
 
 _ALIGNMENT = "## Against earlier artifacts"
-_SIDES = ("train", "val", "test")
 _USAGE = "codebook_usage.png"
-_MOST_BARS = 32
 
 
 def write_model_card(
@@ -34,13 +33,15 @@ def write_model_card(
     names = _level_names(encoder, provenance, taxonomy)
     plots = folder / "plots"
     plots.mkdir()
-    _plot_usage(plots / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
-    _plot_distortion(plots / "distortion_by_depth.png", results["metrics"], len(names))
+    plot_usage(plots / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
+    metrics = results["metrics"]
+    plot_distortion(plots / "distortion_by_depth.png", metrics, len(names))
     sections = [
         _heading(encoder, provenance, results),
-        _metrics_table(results["metrics"], names),
+        _metrics_table(metrics, names),
         "![Use of each level's codes](plots/codebook_usage.png)\n\n"
         "![Reconstruction error by depth of the code](plots/distortion_by_depth.png)\n",
+        _labels_section(plots, metrics, names, _label_names(metrics)),
         _ids_section(results.get("ids") or {}),
         _overflow_section(corpora, taxonomy),
         _dropped_section(results.get("dropped") or {}),
@@ -60,7 +61,7 @@ def add_alignment(
 ) -> None:
     """Say in a card that was written before how its codes were renamed since, and draw their use anew."""
     names = _level_names(encoder, provenance, taxonomy)
-    _plot_usage(folder / "plots" / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
+    plot_usage(folder / "plots" / _USAGE, codes_NL, _named_codes(encoder, names, taxonomy))
     card = (folder / CARD).read_text(encoding="utf-8").partition(_ALIGNMENT)[0].rstrip()
     (folder / CARD).write_text(f"{card}\n\n{_alignment_section(results['alignment'], names)}", encoding="utf-8")
 
@@ -83,6 +84,8 @@ def _named_codes(
 def _heading(encoder: SemanticEncoder, provenance: Mapping[str, Any], results: Mapping[str, Any]) -> str:
     embedding = provenance.get("embedding")
     source = f"`{embedding['fingerprint']['model']}`" if embedding else "the user's own vectors"
+    if features := provenance.get("features"):
+        source += f" and {features['dimension']} features of {features['fingerprint']['model']}"
     counts = results["counts"]
     sizes = " · ".join(map(str, encoder.level_sizes))
     bits = float(np.log2(encoder.level_sizes).sum())
@@ -97,20 +100,64 @@ def _heading(encoder: SemanticEncoder, provenance: Mapping[str, Any], results: M
 
 
 def _metrics_table(metrics: Mapping[str, float], names: tuple[str, ...]) -> str:
-    rows = [("nMSE (squared error / variance)", "nmse"), ("cosine", "cosine"), ("collision rate", "collisions/rate"),
+    """The main figures; ``training_results.json`` has them all."""
+    rows = [("nMSE (squared error / variance)", "nmse"), ("cosine", "cosine"),
+            ("recall@10 of neighbours by reconstruction", "recall/reconstruction"),
+            ("… by shared prefix", "recall/prefix"), ("collision rate", "collisions/rate"),
             ("… floor", "collisions/floor"), ("… random codes", "collisions/random")]  # fmt: skip
-    rows += [(f"{name}: perplexity", f"level_{level}/perplexity") for level, name in enumerate(names)]
-    rows += [(f"{name}: usage", f"level_{level}/usage") for level, name in enumerate(names)]
-    for name in names:
-        rows += [(f"{name}: agrees with label", f"agreement/{name}/accuracy"),
-                 (f"{name}: … commonest label alone", f"agreement/{name}/majority")]  # fmt: skip
-    lines = ["## Results", "", f"| | {' | '.join(_SIDES)} |", f"|---|{'---|' * len(_SIDES)}"]
+    for title, figure in (("perplexity", "perplexity"), ("usage", "usage"), ("Gini of its codes", "gini"),
+                          ("bits beyond its prefix", "conditional_entropy")):  # fmt: skip
+        rows += [(f"{name}: {title}", f"level_{level}/{figure}") for level, name in enumerate(names)]
+    rows += [
+        (f"passages of a work alike to level {depth}", f"consistency/depth_{depth}")
+        for depth in range(1, len(names) + 1)
+    ]
+    return "\n".join(["## Results", "", *_sides_table(metrics, rows)]) + "\n"
+
+
+def _sides_table(metrics: Mapping[str, float], rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A table of figures by side, one row a title and the name of its metric; without those nothing measured."""
+    yield f"| | {' | '.join(SIDES)} |"
+    yield f"|---|{'---|' * len(SIDES)}"
     for title, key in rows:
-        values = [metrics.get(f"{side}/{key}") for side in _SIDES]
-        if any(value is not None for value in values):
-            cells = ["" if value is None else f"{value:.3f}" for value in values]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        cells = [_figure_of(metrics.get(f"{side}/{key}")) for side in SIDES]
+        if any(cells):
+            yield f"| {title} | {' | '.join(cells)} |"
+
+
+def _figure_of(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.3f}"
+
+
+def _label_names(metrics: Mapping[str, float]) -> list[str]:
+    """Levels of the label of which anything is known, in their order."""
+    return list(dict.fromkeys(name.rpartition("/")[2] for name in metrics if "/ami/level_" in name))
+
+
+def _labels_section(plots: Path, metrics: Mapping[str, float], names: Sequence[str], labels: Sequence[str]) -> str:
+    """What codes tell of labels, in figures and plots; nothing where no label is known."""
+    if not labels:
+        return ""
+    rows = [("levels tell most of their own label (mean margin of the AMI)", "ami/diagonal_dominance")]
+    for name in labels:
+        rows += [(f"{name}: code equals label", f"agreement/{name}/accuracy"),
+                 (f"{name}: … commonest label alone", f"agreement/{name}/majority"),
+                 (f"{name}: … probe of the embeddings", f"probe/{name}/accuracy"),
+                 (f"{name}: macro-F1", f"agreement/{name}/macro_f1"),
+                 (f"{name}: … probe of the embeddings", f"probe/{name}/macro_f1"),
+                 (f"{name}: commonest code of a work equals label", f"agreement/{name}/by_work"),
+                 (f"{name}: … probe of the embeddings", f"probe/{name}/by_work"),
+                 (f"{name}: within one step of the label", f"agreement/{name}/within_one"),
+                 (f"{name}: mean steps from the label", f"agreement/{name}/mean_absolute_error"),
+                 (f"{name}: calibration error (ECE)", f"calibration/{name}/ece")]  # fmt: skip
+    plot_information(plots / "label_information.png", metrics, names, labels)
+    section = ["## Labels", "", *_sides_table(metrics, rows), "",
+               "![Adjusted mutual information of levels and labels](plots/label_information.png)"]  # fmt: skip
+    taught = [name for name in labels if any(f"{side}/calibration/{name}/ece" in metrics for side in SIDES)]
+    if taught:
+        plot_reliability(plots / "reliability.png", metrics, taught)
+        section += ["", "![Confidence and accuracy](plots/reliability.png)"]
+    return "\n".join(section) + "\n"
 
 
 def _ids_section(ids: Mapping[str, Any]) -> str:
@@ -172,41 +219,3 @@ def _dropped_section(dropped: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     return "\n".join(["## Left out", "", "| | reason | count |", "|---|---|---|", *rows]) + "\n"
-
-
-def _figure(width: float, height: float) -> Any:
-    # Without pyplot there is no global state and no display to ask for.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def _plot_usage(path: Path, codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """A panel a level: bars for codes that can be told apart by name, a curve of the sorted use for many."""
-    figure = _figure(3.2 * len(levels), 2.8)
-    panels = np.atleast_1d(figure.subplots(1, len(levels)))
-    for level, ((name, codes), axes) in enumerate(zip(levels, panels, strict=True)):
-        counts = np.bincount(codes_NL[:, level], minlength=len(codes))
-        if len(codes) > _MOST_BARS:
-            axes.fill_between(np.arange(len(codes)), np.sort(counts)[::-1])
-            axes.set_xlabel("codes, the most used first")
-        else:
-            axes.barh(np.arange(len(codes)), counts, tick_label=list(codes))
-            axes.invert_yaxis()
-            axes.set_xlabel("passages")
-        axes.set_title(name)
-    figure.savefig(path)
-
-
-def _plot_distortion(path: Path, metrics: Mapping[str, float], levels: int) -> None:
-    figure = _figure(5, 3)
-    axes = figure.subplots()
-    for side in _SIDES:
-        values = [metrics.get(f"{side}/nmse/depth_{depth}") for depth in range(1, levels + 1)]
-        if all(value is not None for value in values):
-            axes.plot(range(levels + 1), [1.0, *values], marker="o", label=side)
-    axes.set_xlabel("levels of the code that are decoded")
-    axes.set_ylabel("nMSE")
-    axes.set_xticks(range(levels + 1))
-    axes.legend()
-    figure.savefig(path)
