@@ -241,9 +241,17 @@ def test_a_tensor_that_is_missing_is_named(folder: Path) -> None:
     ],
     ids=str,
 )
-def test_embeddings_that_cannot_be_read(folder: Path, embedding: object) -> None:
-    reconfigure(folder, lambda config: config.update(embedding=embedding))
+@pytest.mark.parametrize("part", ["embedding", "features"])
+def test_embeddings_and_features_that_cannot_be_read(folder: Path, embedding: object, part: str) -> None:
+    reconfigure(folder, lambda config: config.update({part: embedding}))
     refused(folder, "it is damaged")
+
+
+def test_rows_are_as_wide_as_embedding_and_features_together(folder: Path) -> None:
+    assert Artifacts.open(folder).row_dim == 6
+    assert Artifacts.open(folder).features_fingerprint is None
+    reconfigure(folder, lambda config: config["encoder"].update(feature_dim=3))
+    assert Artifacts.open(folder).row_dim == 9
 
 
 @pytest.mark.parametrize("fingerprint", [{}, {"kind": "lsa"}, {"strange": 1}])

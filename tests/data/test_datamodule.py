@@ -15,6 +15,7 @@ from wotd.data.splits import TEST, TRAIN, VAL
 from wotd.embeddings.base import Embedder
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.embeddings.lsa import LSAEmbedder
+from wotd.embeddings.stylometry import Stylometry
 from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsError
 from wotd.providers.base import Provider, Work
 from wotd.taxonomy import Fact, Taxonomy
@@ -120,6 +121,20 @@ def test_a_second_setup_and_a_second_run_embed_nothing(tmp_path: Path) -> None:
     assert len(embedder.asked) == 36
     assert again.embedded == {"computed": 0, "found": 36}
     np.testing.assert_array_equal(data.vectors, again.vectors)
+
+
+def test_features_stand_right_of_the_embedding_and_embed_nothing_anew(tmp_path: Path) -> None:
+    embedder = Counting()
+    plain = ready(tmp_path, embedder=embedder)
+    data = ready(tmp_path, embedder=embedder, features=Stylometry())
+    assert len(embedder.asked) == 36
+    assert data.embedded == {"computed": 0, "found": 36}
+    assert (plain.dimension, plain.feature_dim) == (8, 0)
+    assert (data.dimension, data.feature_dim) == (8, Stylometry().dimension)
+    assert data.vectors.dtype == np.float32
+    np.testing.assert_array_equal(data.vectors[:, :8], plain.vectors)
+    np.testing.assert_array_equal(data.vectors[:, 8:], Stylometry().embed(data.corpora.texts))
+    assert data.dataset(TRAIN)[torch.arange(2)].embeddings.shape == (2, 8 + data.feature_dim)
 
 
 def test_lsa_is_fitted_on_the_training_side_alone(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def summary(artifacts: Artifacts) -> dict[str, Any]:
         "quantizer": config["encoder"].get("quantizer"),
         "dimension": config["encoder"].get("input_dim"),
         "embedding": _embedding(artifacts),
+        "features": _features(artifacts),
         "taxonomy": {"name": taxonomy.name, "version": taxonomy.version} if taxonomy else None,
         **_contents(artifacts),
         "metrics": results.get("metrics", {}),
@@ -93,6 +94,13 @@ def _embedding(artifacts: Artifacts) -> dict[str, Any] | None:
     if fingerprint is None:
         return None
     return {"model": fingerprint.model, "revision": fingerprint.revision, "fingerprint": fingerprint.digest}
+
+
+def _features(artifacts: Artifacts) -> dict[str, Any] | None:
+    fingerprint = artifacts.features_fingerprint
+    if fingerprint is None:
+        return None
+    return {"kind": fingerprint.kind, "dimension": fingerprint.dimension, "fingerprint": fingerprint.digest}
 
 
 def _contents(artifacts: Artifacts) -> dict[str, Any]:
@@ -133,6 +141,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  fingerprint", embedding["fingerprint"]
     else:
         yield "embedding", f"none: trained on vectors of length {facts['dimension']}"
+    if features := facts["features"]:
+        yield "features", f"{features['kind']}, {features['dimension']} features"
+        yield "  fingerprint", features["fingerprint"]
     yield "taxonomy", f"{taxonomy['name']}, version {taxonomy['version']}" if taxonomy else "none"
     kept = "kept" if facts["texts_kept"] else "not kept"
     yield "contents", f"{facts['works']:,} works, {facts['passages']:,} passages, texts {kept}"
