@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -164,17 +165,13 @@ def test_a_restart_brings_a_level_and_those_behind_it_to_life(module: SemanticID
 
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_after_a_restart_levels_are_in_order_again(module: SemanticIDModule, level: int) -> None:
-    """Each says more of a latent than those before it, coarse to fine; a broken one adds nothing."""
+    """Each says more of a latent than those before it, coarse to fine; a broken one added nothing."""
     quantizer, latents = module.model.quantizer, sample_latents(module, ROWS)
-
-    def left_over() -> list[float]:
-        codes = quantizer.encode(latents)
-        return [float((latents - quantizer.decode(codes[:, :depth])).square().mean()) for depth in range(4)]
-
     break_level(module, level)
     restart(quantizer, level, latents, torch.Generator().manual_seed(0))
-    errors = left_over()
-    assert all(finer < 0.9 * coarser for coarser, finer in zip(errors, errors[1:], strict=False))
+    codes = quantizer.encode(latents)
+    errors = [float((latents - quantizer.decode(codes[:, :depth])).square().mean()) for depth in range(4)]
+    assert all(finer < 0.9 * coarser for coarser, finer in pairwise(errors))
 
 
 def test_a_restart_lasts(module: SemanticIDModule) -> None:
