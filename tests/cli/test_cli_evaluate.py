@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +126,30 @@ def test_artifacts_that_cannot_be_compared_are_refused(refused, seeds, text_arti
     sentence = refused("evaluate", "--artifacts", one, "--against", vector_artifacts, "--vectors", path)
     assert "levels of [4, 4, 4] codes; expected [4, 3, 2]" in sentence
     assert "expected [8, 8, 8, 5]" in refused("evaluate", "--artifacts", text_artifacts, "--against", one)
+
+
+# --- what is said of them
+
+
+def names_in_the_readme():
+    """The first column of the table; a name without a slash takes the place of the last part of the first one."""
+    section = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").partition("## Metrics\n")[2]
+    for line in section.partition("\n## ")[0].splitlines():
+        first, *others = re.findall(r"`([^`]+)`", line.split(" | ")[0]) if line.startswith("| `") else [""]
+        yield from [first, *(name if "/" in name else re.sub(r"[^/]+$", name, first) for name in others)]
+
+
+def test_the_readme_explains_every_metric_and_no_other(shell, text_artifacts):
+    measured = set(metrics_in(text_artifacts)) | set(
+        shell("evaluate", "--artifacts", text_artifacts, "--against", text_artifacts).rows[0]["metrics"]
+    )
+    general = {"churn/passages": "passages", "style": "NAME", "complexity": "NAME", "era": "NAME"}
+    names = {"trained_on"}
+    for name in measured:
+        short = re.sub(r"^(train|val|test)/", "", name)
+        short = re.sub(r"(level|depth|bin)_\d+", lambda found: f"{found[1]}_{{{found[1][0]}}}", short)
+        names.add(general.get(short) or "/".join(general.get(part, part) for part in short.split("/")))
+    assert names == set(names_in_the_readme()) - {""}
 
 
 # --- tables
