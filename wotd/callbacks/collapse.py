@@ -178,7 +178,8 @@ def _cause(module: SemanticIDModule, level: int, latents_NZ: Tensor, codes_NL: T
         return starving
     said = int(codes_NL[:, level].mode().values)
     gaps_K = (codebook.embed_KZ - codebook.embed_KZ[said]).square().sum(1) / model.input_dim
-    nearest = float(gaps_K[torch.arange(codebook.size) != said].min())
+    gaps_K[said] = math.inf
+    nearest = float(gaps_K.min())
     mend = f"lower {rate} or model.quantizer.decay ({codebook.decay:g}), so that codewords keep up with the latents"
     if not codebook.revive_below:
         mend = "set model.quantizer.revive_below, which is 0, to 0.02, so that unused codes are moved"
