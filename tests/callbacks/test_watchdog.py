@@ -173,6 +173,14 @@ def test_a_loss_that_explodes_names_the_learning_rate(tmp_path: Path, caplog: py
     assert "the learning rate of 3 is too high; lower model.optimizer.learning_rate (3), or warm up" in caplog.text
 
 
+def test_a_loss_near_or_below_zero_may_multiply(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    watchdog = Watchdog(patience=0)
+    watchdog.load_state_dict({"lived": [], "least": -0.01, "unhealthy": 0, "total": None, "batches": 0})
+    trainer, _ = trained(tmp_path, watchdog, max_epochs=2)
+    assert trainer.current_epoch == 2
+    assert said(caplog) == []
+
+
 def test_a_heavy_loss_is_named_instead(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"optimizer": OptimizerSettings(learning_rate=3.0), "losses": LossWeights(commitment=50.0)}
     trained(tmp_path, CosineWarmup(), Watchdog(action="warn"), module=settings, max_epochs=2)

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 SAMPLE_ROWS, ROWS_PER_CODE = 2048, 4
 """Training rows looked at each epoch: so many, or so many for each code of the largest level, if that is more."""
 
+MEAN_ALONE = 1.0
+"""About the loss of a model that says the mean of all rows: a fraction of it may multiply without harm."""
+
 _ACTIONS = ("repair", "stop", "warn")
 _HEAVY = 10.0
 """A loss weight above this is a likelier cause of an exploding loss than the learning rate."""
@@ -51,7 +54,7 @@ class Watchdog(Callback):
             action: ``repair``, then stop; ``stop``; or ``warn`` and do nothing.
             patience: unhealthy epochs in a row that are borne.
             perplexity_below: effective number of codes below which a level has collapsed.
-            explosion: how many times the least loss an epoch's mean loss may be.
+            explosion: how many times the least loss, or 1 where that is less, an epoch's mean loss may be.
 
         Raises:
             ConfigurationError: if a setting cannot be meant.
@@ -111,7 +114,7 @@ class Watchdog(Callback):
         x_ND: Tensor | None = None
         if trainer.is_global_zero:
             x_ND, batch_rows = self._sample(trainer, module)
-            if loss > self.explosion * self._least:
+            if loss > self.explosion * max(self._least, MEAN_ALONE):
                 findings.append(Finding(self._loss_cause("the training loss explodes", trainer, module, loss)))
             findings += [f for f in self._look(module, x_ND, batch_rows) if self._lived.intersection(f.levels)]
             _say(findings)
