@@ -188,6 +188,19 @@ def test_artifacts_of_texts_are_matched_by_the_texts_in_common(tmp_path: Path, t
     assert (tmp_path / "aligned" / "README.md").read_text().count("## Against earlier artifacts") == 1
 
 
+def test_passages_are_found_wherever_they_stand(text_artifacts: Path) -> None:
+    old = Artifacts.open(text_artifacts)
+    table = old.codes(["text_hash", "code"])
+    hashes, stored = table["text_hash"].to_pylist(), table["code"].to_pylist()
+    asked = ["0" * 64, hashes[9], "1" * 64, hashes[2], hashes[9]]
+    for vectors_ND in (None, vectors(5)):  # vectors of another model are no help
+        found = earlier_codes(old, None, vectors_ND=vectors_ND, hashes_N=asked)
+        assert (found.matched_by, found.rows_M.tolist()) == ("texts", [1, 3, 4])
+        assert found.codes_ML.tolist() == [stored[9], stored[2], stored[9]]
+    with pytest.raises(ArtifactError, match="and it reads vectors of another embedding model"):
+        earlier_codes(old, None, vectors_ND=vectors(5), hashes_N=asked[:1])
+
+
 def test_suffixes_stay_and_ids_that_do_not_follow_codes_are_refused(tmp_path: Path, text_artifacts: Path) -> None:
     old = renamed(text_artifacts, tmp_path)
     copy = tmp_path / "new"

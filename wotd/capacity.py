@@ -9,10 +9,10 @@ from typing import Any
 from wotd.metrics.collisions import expected_collisions
 
 FEW_ITEMS_PER_CODE = 20
-"""Of fewer items a code, later levels of a residual quantizer hardly add anything on unseen items."""
+"""Of fewer items a code, later levels add next to nothing on unseen items (experiments/items_per_code)."""
 
 ENOUGH_ITEMS_PER_CODE = 40
-"""Of so many, each of the first levels does, and larger levels would serve unseen items no better."""
+"""Of so many, later levels add much, and larger levels would serve unseen items no better."""
 
 _FEW_COLLISIONS = 0.01
 _MANY_COLLISIONS = 0.1
