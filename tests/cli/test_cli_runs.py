@@ -57,6 +57,8 @@ def test_the_order_goes_by_any_metric(shell, refused, runs):
     by = ["compare", runs, "--by"]
     assert shell(*by, "test/agreement/style/accuracy").rows[0]["embedding"] == "lsa", "more is better, none is last"
     assert shell(*by, "test/nmse").rows[-1]["test/nmse"] == 0.9, "less is better"
+    ginis = [row["test/level_0/gini"] for row in shell(*by, "test/level_0/gini").rows]
+    assert ginis == sorted(ginis), "even use is better"
     assert "try test/nmse" in refused(*by, "test/nmze", status=2)
 
 
