@@ -154,3 +154,16 @@ def test_an_unshrunk_tree_says_the_mean_of_each_path(vectors, experiment):
     assert (
         np.abs(tree.decode(codes_NL[:, :1]) - task.vectors).mean() > np.abs(tree.decode(codes_NL) - task.vectors).mean()
     )
+
+
+def test_training_speed_is_measured_of_all_loops(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "training_speed.py"), "--rows", "400", "--batch-sizes", "64", "--repeats", "1",
+         "--output", tmp_path],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rates = json.loads((tmp_path / "training_speed.json").read_text())["64"]
+    assert list(rates) == ["bare loop", "wotd", "vector-quantize-pytorch under Lightning"]
+    assert all(rate > 0 for values in rates.values() for rate in values)
+    assert "| 64 |" in done.stdout
