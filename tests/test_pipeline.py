@@ -411,7 +411,7 @@ def fill_disk(patch: pytest.MonkeyPatch, writer: str, code: int = errno.ENOSPC) 
 @pytest.mark.parametrize(
     "writer",
     [
-        "wotd.pipeline.save_file",
+        "wotd.artifacts.save_encoder",
         "wotd.pipeline.write_codes",
         "wotd.pipeline.write_model_card",
         "wotd.artifacts.seal",

@@ -30,7 +30,7 @@ def align(
     ] = None,
     format_: FormatOption = None,
 ) -> None:
-    """Rename codes so that a retrained model says those of an earlier one.
+    """Give a retrained model the codes of an earlier one.
 
     Codes of levels that labels did not teach are renamed, one to one within each level, in the encoder, the IDs
     and the passages; nothing else changes. They are matched by the passages that both artifacts hold, or by

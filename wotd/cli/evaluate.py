@@ -59,7 +59,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
 ) -> None:
-    """Print the metrics of the run, or measure on other data, or beside other artifacts.
+    """Print the metrics of a run, or measure anew.
 
     Works of a provider are embedded with the artifacts' own model, through the cache, and labelled by the
     artifacts' own taxonomy; trained_on counts the passages that were in the training split. With --against,
