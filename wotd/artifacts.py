@@ -113,10 +113,14 @@ class Artifacts:
             raise ArtifactError(f"{self.folder}/{CONFIG} holds a fingerprint that cannot be read: {error}") from error
 
     @property
+    def feature_dim(self) -> int:
+        """F, how many features stand beside the embedding in the rows that the encoder reads."""
+        return int(self.config["encoder"].get("feature_dim", 0))
+
+    @property
     def row_dim(self) -> int:
-        """D+F, the width of the rows that the encoder reads: an embedding and the features beside it."""
-        encoder = self.config["encoder"]
-        return int(encoder["input_dim"]) + int(encoder.get("feature_dim", 0))
+        """D+F, the width of those rows."""
+        return int(self.config["encoder"]["input_dim"]) + self.feature_dim
 
     def encoder(self) -> SemanticEncoder:
         """The trained encoder, in eval mode on the CPU, without gradients.

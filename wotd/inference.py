@@ -165,10 +165,10 @@ class SemanticIDModel:
             EmbeddingError: if one of them cannot be had, or is not the one they were trained with.
         """
         view = TextView(self.embedder, self.features)
-        if self.encoder.input_dim + view.feature_dim != self.artifacts.row_dim:
+        if view.feature_dim != self.artifacts.feature_dim:
             raise ArtifactError(
                 f"dimension mismatch: the features of a text are {view.feature_dim}, the encoder expects "
-                f"{self.artifacts.row_dim - self.encoder.input_dim}."
+                f"{self.artifacts.feature_dim}."
             )
         return view
 

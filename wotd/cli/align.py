@@ -38,10 +38,10 @@ def align(
     """
     from wotd.alignment import align_artifacts
     from wotd.artifacts import Artifacts
-    from wotd.data.vectors import open_vectors
+    from wotd.cli.matrices import open_rows
 
     new, earlier = Artifacts.open(artifacts), Artifacts.open(to)
-    vectors_ND = None if vectors is None else open_vectors(vectors, argument="--vectors", dimension=new.row_dim)
+    vectors_ND = None if vectors is None else open_rows(vectors, new)
     done = align_artifacts(new, earlier, output, vectors_ND).to_mapping()
     show({"artifacts": str(output), **done}, format_, lambda: _drawn(done))
 

@@ -109,12 +109,11 @@ def _encode_vectors(
         raise WrongUsageError("--vectors needs --output codes.npy.")
     if min_confidence is not None:
         raise WrongUsageError("--min-confidence shortens IDs of texts; a matrix of codes has one length.")
-    from wotd.cli.matrices import chunks, write_matrix
-    from wotd.data.vectors import open_vectors
+    from wotd.cli.matrices import chunks, open_rows, write_matrix
 
     target = check_output(output, (".npy",))
     model = load_model(artifacts, device)
-    matrix_ND = open_vectors(vectors, argument="--vectors", dimension=model.artifacts.row_dim)
+    matrix_ND = open_rows(vectors, model.artifacts)
     shape = (len(matrix_ND), len(model.level_sizes))
     parts = (model.encode_vectors(chunk_BD) for chunk_BD in chunks(matrix_ND))
     write_matrix(target, shape, "int64", parts, "encoding")

@@ -160,12 +160,12 @@ def _churn(
 def _on_vectors(model: SemanticIDModel, other: SemanticIDModel | None, path: Path) -> dict[str, float]:
     import numpy as np
 
-    from wotd.data.vectors import open_vectors
+    from wotd.cli.matrices import open_rows
     from wotd.evaluation import evaluate as measure
 
-    vectors_ND = open_vectors(path, argument="--vectors", dimension=model.artifacts.row_dim)
+    vectors_ND = open_rows(path, model.artifacts)
     if other is not None:
-        open_vectors(path, argument="--vectors", dimension=other.artifacts.row_dim)
+        open_rows(path, other.artifacts)
     metrics = measure(model.encoder, vectors_ND, np.arange(len(vectors_ND)))
     return metrics if other is None else metrics | _churn(model, other, vectors_ND, vectors_ND)
 

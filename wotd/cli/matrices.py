@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +12,9 @@ from numpy.typing import DTypeLike, NDArray
 from wotd.cli.outputs import replacing
 from wotd.errors import InputError
 from wotd.progress import progress
+
+if TYPE_CHECKING:
+    from wotd.artifacts import Artifacts
 
 CHUNK_ROWS = 16384
 
@@ -49,6 +52,18 @@ def _watched(parts: Iterable[NDArray[np.generic]], description: str, rows: int) 
         for part in parts:
             yield part
             advance(len(part))
+
+
+def open_rows(path: Path, artifacts: Artifacts) -> NDArray[np.floating]:
+    """A memory map of the file of ``--vectors``, checked to hold rows that the encoder of these artifacts reads.
+
+    Raises:
+        VectorsError: if it cannot be read, or is of another width.
+    """
+    from wotd.data.vectors import open_vectors
+
+    dimension, features = artifacts.row_dim, artifacts.feature_dim
+    return open_vectors(path, argument="--vectors", dimension=dimension, features=features)
 
 
 def open_codes(path: Path, level_sizes: Sequence[int]) -> NDArray[np.integer]:

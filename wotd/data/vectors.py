@@ -13,7 +13,7 @@ _CHUNK_ROWS = 16384
 
 
 def open_vectors(
-    path: str | Path, *, argument: str = "data.vectors", dimension: int | None = None
+    path: str | Path, *, argument: str = "data.vectors", dimension: int | None = None, features: int = 0
 ) -> NDArray[np.floating]:
     """A memory map of an ``.npy`` file of N×D vectors, float32 or float16, checked in chunks.
 
@@ -21,6 +21,7 @@ def open_vectors(
         path: the file.
         argument: what the caller calls it, for errors.
         dimension: D that is expected, if any.
+        features: how many of these columns are features of the text, for errors.
 
     Raises:
         VectorsError: if it is missing, no plain array, or has the wrong rank, type or width, no
@@ -42,7 +43,10 @@ def open_vectors(
     if not vectors.shape[0] or not vectors.shape[1]:
         raise VectorsError(f"{argument} has the shape {vectors.shape}; expected at least one row and one column.")
     if dimension is not None and vectors.shape[1] != dimension:
-        raise VectorsError(f"{argument} has vectors of length {vectors.shape[1]}; these artifacts expect {dimension}.")
+        reason = f", of which the last {features} are features of the text" if features else ""
+        raise VectorsError(
+            f"{argument} has vectors of length {vectors.shape[1]}; these artifacts expect {dimension}{reason}."
+        )
     _check_values(vectors, argument)
     return vectors
 

@@ -1,0 +1,174 @@
+"""Artifacts that see features beside the embedding: rows, codes, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_artifacts import make_text_artifacts
+
+from wotd.artifacts import CONFIG, Artifacts
+from wotd.embeddings import SentenceTransformerEmbedder, Stylometry
+from wotd.encoders import SemanticEncoder
+from wotd.errors import ArtifactError, EmbeddingError, VectorsError
+from wotd.inference import SemanticIDModel
+
+TEXTS = ["the old house by the sea", "She read the letter; and then?", "wind and rain"]
+WIDTH = 32
+FEATURES = Stylometry().dimension
+
+
+class Blind(SemanticEncoder):
+    """Reads rows with features and looks at the embedding alone, so its codes are those without features."""
+
+    def latents(self, x_BD: torch.Tensor) -> torch.Tensor:
+        return super().latents(x_BD[:, :WIDTH])
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    embedder = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu")
+    return make_text_artifacts(tmp_path_factory.mktemp("plain") / "artifacts", embedder)
+
+
+@pytest.fixture
+def featured(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same artifacts, as if trained with features beside the embedding."""
+    folder = shutil.copytree(plain, tmp_path / "featured")
+    encoder = Blind.from_config(Artifacts.open(plain).config["encoder"])
+    encoder.load_state_dict(Artifacts.open(plain).encoder().state_dict())
+    monkeypatch.setattr(Artifacts, "encoder", lambda self: encoder.eval().requires_grad_(False))
+
+    def add(config: dict[str, Any]) -> None:
+        ours = Stylometry()
+        config["encoder"]["feature_dim"] = ours.dimension
+        config["features"] = {
+            "settings": ours.settings(),
+            "dimension": ours.dimension,
+            "fingerprint": ours.fingerprint.to_mapping(),
+            "probe": ours.probe().tolist(),
+        }
+
+    return reconfigured(folder, add)
+
+
+def reconfigured(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    config = json.loads((folder / CONFIG).read_text())
+    change(config)
+    (folder / CONFIG).write_text(json.dumps(config))
+    return folder
+
+
+def test_a_text_becomes_its_embedding_with_its_features_beside_it(featured: Path) -> None:
+    model = SemanticIDModel.load(featured)
+    rows = model.embed(TEXTS)
+    assert rows.shape == (3, WIDTH + FEATURES)
+    np.testing.assert_array_equal(rows[:, :WIDTH], model.embedder.embed(TEXTS))
+    np.testing.assert_array_equal(rows[:, WIDTH:], Stylometry().embed(TEXTS))
+
+
+def test_errors_and_distances_are_those_of_the_embedding(featured: Path) -> None:
+    model = SemanticIDModel.load(featured)
+    encoded, neighbors = model.encode(TEXTS), model.neighbors(TEXTS[0], 5)
+    assert [each.code for each in encoded] == model.encode_vectors(model.embed(TEXTS)).tolist()
+    decoded = model.decode(np.array([each.code for each in encoded]))
+    assert decoded.shape == (3, WIDTH)
+    errors = np.square(decoded - model.embedder.embed(TEXTS)).mean(1) / float(model.encoder.scale) ** 2
+    np.testing.assert_allclose([each.error for each in encoded], errors, rtol=1e-3, atol=1e-6)
+    distances = [neighbor.distance for neighbor in neighbors]
+    assert distances == sorted(distances)
+    nearest = model.decode(np.array([[int(index) for index in neighbors[0].id.split("-")]]))[0]
+    assert distances[0] == pytest.approx(np.square(nearest - model.embedder.embed(TEXTS[:1])[0]).sum(), rel=1e-3)
+
+
+def test_vectors_without_features_are_refused(featured: Path) -> None:
+    model = SemanticIDModel.load(featured)
+    with pytest.raises(VectorsError, match=rf"shape \(2, {WIDTH}\); expected N×{WIDTH + FEATURES}"):
+        model.encode_vectors(np.ones((2, WIDTH), np.float32))
+
+
+def test_features_of_another_version_are_refused(featured: Path) -> None:
+    reconfigured(featured, lambda config: config["features"]["settings"].update(version=2))
+    with pytest.raises(EmbeddingError, match=r"features\.version is 2; this wotd computes version 1"):
+        SemanticIDModel.load(featured).embed(TEXTS)
+
+
+def test_features_with_another_fingerprint_are_refused(featured: Path) -> None:
+    reconfigured(featured, lambda config: config["features"]["fingerprint"].update(configuration_sha256="0" * 64))
+    with pytest.raises(EmbeddingError, match=r"stylometry is not as it was .* configuration: sha256"):
+        SemanticIDModel.load(featured).embed(TEXTS)
+
+
+def test_features_with_other_values_are_refused(featured: Path) -> None:
+    reconfigured(featured, lambda config: config["features"]["probe"].__setitem__(3, 0.5))
+    with pytest.raises(EmbeddingError, match="probe vector is off by"):
+        SemanticIDModel.load(featured).embed(TEXTS)
+
+
+def test_an_encoder_of_another_width_is_refused(featured: Path) -> None:
+    reconfigured(featured, lambda config: config["encoder"].update(feature_dim=3))
+    with pytest.raises(ArtifactError, match=rf"features of a text are {FEATURES}, the encoder expects 3"):
+        SemanticIDModel.load(featured).embed(TEXTS)
+
+
+def test_artifacts_without_features_have_none(plain: Path) -> None:
+    model = SemanticIDModel.load(plain)
+    assert model.features is None
+    np.testing.assert_array_equal(model.embed(TEXTS), model.embedder.embed(TEXTS))
+
+
+def test_the_shell_tells_rows_from_embeddings(
+    featured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wotd.cli import run
+
+    texts, vectors, codes = tmp_path / "texts.txt", tmp_path / "E.npy", tmp_path / "codes.npy"
+    texts.write_text("\n".join(TEXTS), encoding="utf-8")
+    assert run(["embed", "--artifacts", str(featured), "--input", str(texts), "--output", str(vectors)]) == 0
+    assert np.load(vectors).shape == (3, WIDTH)
+    refused = f"--vectors has vectors of length {WIDTH}; these artifacts expect {WIDTH + FEATURES}, of which the last"
+    for command in (["encode", "--output", str(codes)], ["evaluate"]):
+        capsys.readouterr()
+        assert run([*command, "--artifacts", str(featured), "--vectors", str(vectors)]) == 1
+        assert refused in capsys.readouterr().err
+
+    np.save(vectors, SemanticIDModel.load(featured).embed(TEXTS))
+    assert run(["encode", "--artifacts", str(featured), "--vectors", str(vectors), "--output", str(codes)]) == 0
+    assert np.load(codes).tolist() == [each.code for each in SemanticIDModel.load(featured).encode(TEXTS)]
+
+
+def test_the_shell_assigns_anew_where_features_differ(featured: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    from wotd.cli import run
+
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(TEXTS), encoding="utf-8")
+    arguments = ["assign", "--artifacts", str(featured), "--input", str(texts), "--output", str(tmp_path / "ids")]
+    assert run(arguments) == 0
+    (target,) = (tmp_path / "ids").iterdir()
+    origin = json.loads(pq.read_schema(target).metadata[b"wotd.origin"])
+    assert origin["features"] == Stylometry().fingerprint.digest
+    assert run(arguments) == 0
+    reconfigured(featured, lambda config: config.update(features=None))
+    reconfigured(featured, lambda config: config["encoder"].pop("feature_dim"))
+    assert run(arguments) == 1
+
+
+def test_inspect_names_them(featured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from wotd.cli import run
+
+    assert run(["inspect", "--artifacts", str(featured), "--format", "json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["features"] == {
+        "kind": "stylometry",
+        "dimension": FEATURES,
+        "fingerprint": Stylometry().fingerprint.digest,
+    }
+    assert facts["dimension"] == WIDTH
