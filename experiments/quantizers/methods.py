@@ -63,11 +63,12 @@ METHODS: dict[str, Method] = {
     "faiss_pq": Method("faiss PQ", "peers_faiss:product", {"rotate": False}),
     "faiss_opq": Method("faiss OPQ + PQ", "peers_faiss:product", {"rotate": True}),
     "residual_kmeans": Method("residual k-means", "peers_kmeans:ResidualKMeans"),
+    "residual_kmeans_quick": Method("residual k-means, 20 rounds", "peers_kmeans:ResidualKMeans", {"rounds": 20}),
     "tree_kmeans": Method("tree k-means", "peers_kmeans:TreeKMeans"),
     "tree_kmeans_shrunk": Method("tree k-means, shrunk", "peers_kmeans:TreeKMeans", {"shrinkage": 16.0}),
     "residual_vq": Method("ResidualVQ", "peers_torch:residual_vq", {"epochs": 20}),
     "residual_vq_autoencoder": Method(
-        "ResidualVQ autoencoder", "peers_torch:autoencoder", {"kind": "residual_vq", "epochs": 20}
+        "ResidualVQ autoencoder", "peers_torch:autoencoder", {"kind": "residual_vq", "epochs": 20, "open_epochs": 4}
     ),
     "residual_fsq_autoencoder": Method(
         "ResidualFSQ autoencoder", "peers_torch:autoencoder", {"kind": "residual_fsq", "epochs": 30}

@@ -18,14 +18,14 @@ class ResidualKMeans:
 
     decodes_prefixes, uncounted_cpu_seconds = True, 0.0
 
-    def __init__(self, task: Task) -> None:
-        """Fit level by level."""
+    def __init__(self, task: Task, *, rounds: int = 300) -> None:
+        """Fit level by level, with so many rounds of k-means at most (scikit-learn's default: 300)."""
         self.level_sizes = task.level_sizes
         self.mean_D = task.vectors.mean(0)
         self.levels: list[KMeans] = []
         residuals_ND = task.vectors - self.mean_D
         for size in self.level_sizes:
-            level = KMeans(size, n_init=1, random_state=task.seed).fit(residuals_ND)
+            level = KMeans(size, n_init=1, max_iter=rounds, random_state=task.seed).fit(residuals_ND)
             residuals_ND = residuals_ND - level.cluster_centers_[level.labels_]
             self.levels.append(level)
 

@@ -41,12 +41,18 @@ class Bottleneck(nn.Module):
 class ResidualVectors(Bottleneck):
     """ResidualVQ with moving averages, a k-means start and revival of dead codes."""
 
-    def __init__(self, dim: int, level_sizes: tuple[int, ...], *, decay: float, revive_below: float) -> None:
-        """Make it for latents of length ``dim``; ``revive_below`` counts rows of a batch."""
+    def __init__(
+        self, dim: int, level_sizes: tuple[int, ...], *, decay: float = 0.99, revive_below: float = 0.2
+    ) -> None:
+        """Make it for latents of length ``dim``; ``revive_below`` counts rows of a batch.
+
+        In an autoencoder a lighter commitment and the plain straight-through gradient served better than
+        the library's defaults (1.0 and the rotation trick); on bare vectors neither matters.
+        """
         super().__init__()
         self.quantizer = ResidualVQ(
             dim=dim, codebook_size=level_sizes, kmeans_init=True, kmeans_iters=30, decay=decay,
-            threshold_ema_dead_code=revive_below,
+            threshold_ema_dead_code=revive_below, commitment_weight=0.25, rotation_trick=False,
         )  # fmt: skip
 
     def forward(self, latents_BZ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,22 +122,26 @@ def fsq_levels(level_sizes: tuple[int, ...]) -> list[int]:
 class Autoencoder(lightning.LightningModule):
     """MLP encoder, bottleneck, mirrored decoder; AdamW with a cosine schedule."""
 
-    def __init__(self, dim: int, bottleneck: Bottleneck, learning_rate: float = 1e-3) -> None:
-        """Make it for vectors of length ``dim``."""
+    def __init__(self, dim: int, bottleneck: Bottleneck, learning_rate: float = 1e-3, open_epochs: int = 0) -> None:
+        """Make it for vectors of length ``dim``; for the first ``open_epochs`` latents pass unquantized."""
         super().__init__()
         widths = [dim, *WIDTHS]
         self.encoder, self.decoder = perceptron(widths), perceptron(widths[::-1])
-        self.bottleneck, self.learning_rate = bottleneck, learning_rate
+        self.bottleneck, self.learning_rate, self.open_epochs = bottleneck, learning_rate, open_epochs
 
-    def on_train_start(self) -> None:
-        """Show the bottleneck all vectors once, so that k-means starts from more than one batch."""
-        with torch.no_grad():
-            self.bottleneck(self.encoder(self.trainer.train_dataloader.dataset.tensors[0]))
+    def on_train_epoch_start(self) -> None:
+        """Show the bottleneck all vectors before its first batch, so that k-means starts from more than that."""
+        if self.current_epoch == self.open_epochs:
+            with torch.no_grad():
+                self.bottleneck(self.encoder(self.trainer.train_dataloader.dataset.tensors[0]))
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """Reconstruction and the bottleneck's own loss."""
         del batch_idx
-        quantized_BZ, _, loss = self.bottleneck(self.encoder(batch[0]))
+        latents_BZ = self.encoder(batch[0])
+        if self.current_epoch < self.open_epochs:
+            return nn.functional.mse_loss(self.decoder(latents_BZ), batch[0])
+        quantized_BZ, _, loss = self.bottleneck(latents_BZ)
         return nn.functional.mse_loss(self.decoder(quantized_BZ), batch[0]) + loss
 
     def configure_optimizers(self) -> dict[str, object]:
@@ -178,12 +188,10 @@ class FittedNetwork:
         return (self.decoder(self.bottleneck.decode(torch.from_numpy(codes_NL))) * self.scale + self.mean_D).numpy()
 
 
-def residual_vq(
-    task: Task, *, epochs: int, batch_size: int = 1024, decay: float = 0.99, revive_below: float = 0.2
-) -> FittedNetwork:
+def residual_vq(task: Task, *, epochs: int, batch_size: int = 1024) -> FittedNetwork:
     """ResidualVQ on the vectors themselves; its first batch, on which k-means starts, is all of them."""
     torch.manual_seed(task.seed)
-    bottleneck = ResidualVectors(task.vectors.shape[1], task.level_sizes, decay=decay, revive_below=revive_below)
+    bottleneck = ResidualVectors(task.vectors.shape[1], task.level_sizes)
     fitted = FittedNetwork(task, bottleneck, decodes_prefixes=True)
     vectors_ND = fitted.standardised(task.vectors)
     with torch.no_grad():
@@ -195,17 +203,17 @@ def residual_vq(
     return fitted
 
 
-def autoencoder(task: Task, *, kind: str, epochs: int, batch_size: int = 1024) -> FittedNetwork:
+def autoencoder(task: Task, *, kind: str, epochs: int, open_epochs: int = 0, batch_size: int = 1024) -> FittedNetwork:
     """An autoencoder around the bottleneck ``kind``: ``residual_vq``, ``residual_fsq`` or ``fsq``."""
     torch.manual_seed(task.seed)
     dim = WIDTHS[-1]
     bottleneck = {
-        "residual_vq": lambda: ResidualVectors(dim, task.level_sizes, decay=0.99, revive_below=0.2),
+        "residual_vq": lambda: ResidualVectors(dim, task.level_sizes),
         "residual_fsq": lambda: ResidualScalars(dim, task.level_sizes),
         "fsq": lambda: Scalars(dim, task.level_sizes),
     }[kind]()
     fitted = FittedNetwork(task, bottleneck, decodes_prefixes=False)
-    module = Autoencoder(task.vectors.shape[1], bottleneck)
+    module = Autoencoder(task.vectors.shape[1], bottleneck, open_epochs=open_epochs)
     vectors = TensorDataset(fitted.standardised(task.vectors))
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():

@@ -148,7 +148,7 @@ def wotd_pipeline(vectors_ND: Tensor, batch_size: int, stopwatch: str = "Stopwat
 class LoggingAutoencoder(Autoencoder):
     """The autoencoder as one would write it first: a few values logged each step, clipping left out."""
 
-    def on_train_start(self) -> None:
+    def on_train_epoch_start(self) -> None:
         """Let k-means start from the first batch."""
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
@@ -164,7 +164,7 @@ class LoggingAutoencoder(Autoencoder):
 
 def peer_under_lightning(vectors_ND: Tensor, batch_size: int) -> float:
     """Rows per CPU second of vector-quantize-pytorch's ResidualVQ in an autoencoder under Lightning."""
-    module = LoggingAutoencoder(DIMENSION, ResidualVectors(WIDTHS[-1], LEVEL_SIZES, decay=0.99, revive_below=0.02))
+    module = LoggingAutoencoder(DIMENSION, ResidualVectors(WIDTHS[-1], LEVEL_SIZES, revive_below=0.02))
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=2, accelerator="cpu", default_root_dir=folder, callbacks=[Stopwatch()],
