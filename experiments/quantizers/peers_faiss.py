@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 faiss.omp_set_num_threads(1)
 
-ALL_POINTS = 10_000_000
-"""Points per centroid that k-means looks at: by default 256, so 8 codes would be learned from 2,048 rows."""
+FAISS_POINTS, ALL_POINTS = 256, 10_000_000
+"""Points per centroid that k-means looks at: faiss' default, by which 8 codes are learned from 2,048 rows; and all."""
 
 
 class FaissQuantizer:
@@ -55,7 +55,7 @@ def residual(task: Task, *, beam: int, progressive: bool = True, refine: bool = 
         task: what to fit.
         beam: width of the search, in training and in encoding; 1 is greedy.
         progressive: k-means that raises the dimension step by step (faiss' default) and sees a row at
-            every end of the beam; otherwise plain k-means that sees as many rows as there are.
+            every end of the beam; otherwise plain k-means that sees fewer of them.
         refine: refit all codebooks together to the codes, in rounds.
     """
     bits = [bits_of(size) for size in task.level_sizes]
@@ -68,7 +68,7 @@ def residual(task: Task, *, beam: int, progressive: bool = True, refine: bool = 
     if refine:
         quantizer.train_type |= faiss.ResidualQuantizer.Train_refine_codebook
     rows_per_code = len(task.vectors) // 2 ** min(bits) + 1
-    quantizer.cp.max_points_per_centroid = ALL_POINTS if progressive else rows_per_code
+    quantizer.cp.max_points_per_centroid = ALL_POINTS if progressive else max(FAISS_POINTS, rows_per_code)
     quantizer.cp.seed = 1234 + task.seed
     quantizer.train(task.vectors)
     return FaissQuantizer(quantizer, bits, decodes_prefixes=True)

@@ -42,17 +42,24 @@ class ResidualVectors(Bottleneck):
     """ResidualVQ with moving averages, a k-means start and revival of dead codes."""
 
     def __init__(
-        self, dim: int, level_sizes: tuple[int, ...], *, decay: float = 0.99, revive_below: float = 0.2
+        self,
+        dim: int,
+        level_sizes: tuple[int, ...],
+        *,
+        decay: float = 0.99,
+        revive_below: float = 0.2,
+        commitment_weight: float = 0.25,
+        rotation_trick: bool | None = False,
     ) -> None:
         """Make it for latents of length ``dim``; ``revive_below`` counts rows of a batch.
 
         In an autoencoder a lighter commitment and the plain straight-through gradient served better than
-        the library's defaults (1.0 and the rotation trick); on bare vectors neither matters.
+        the library's defaults (1.0 and the rotation trick, None here); on bare vectors neither matters.
         """
         super().__init__()
         self.quantizer = ResidualVQ(
             dim=dim, codebook_size=level_sizes, kmeans_init=True, kmeans_iters=30, decay=decay,
-            threshold_ema_dead_code=revive_below, commitment_weight=0.25, rotation_trick=False,
+            threshold_ema_dead_code=revive_below, commitment_weight=commitment_weight, rotation_trick=rotation_trick,
         )  # fmt: skip
 
     def forward(self, latents_BZ: Tensor) -> tuple[Tensor, Tensor, Tensor]:

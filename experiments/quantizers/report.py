@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 Rows = list[dict[str, Any]]
 
@@ -137,6 +138,7 @@ def plot_cost(rows: Rows, name: str, heading: str, path: Path) -> None:
             if label in groups:
                 draw(axes, [mean(row[name] for row in groups[label])], [groups[label]], label, marker)
         axes.set(xscale="log", xlabel=heading, ylabel="held-out nMSE", title=text)
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:,g}", minor_formatter="")
     handles = {
         label: handle for axes in panels[0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
@@ -146,13 +148,13 @@ def plot_cost(rows: Rows, name: str, heading: str, path: Path) -> None:
 
 
 def styles(rows: Rows) -> list[tuple[dict[str, Any], str]]:
-    """Marker and colour of each method; ours are filled."""
+    """Marker and colour of each method; ours are black and filled."""
     labels = list(dict.fromkeys(row["label"] for row in measured(rows)))
     colours: Callable[[float], Any] = mpl.colormaps["tab20"]
     return [
         (
             {
-                "color": colours(index % 20),
+                "color": "black" if label.startswith("wotd") else colours(index % 20),
                 "marker": "os^vD<>ph*"[index % 10],
                 "fillstyle": "full" if label.startswith("wotd") else "none",
                 "markersize": 9 if label.startswith("wotd") else 7,

@@ -164,7 +164,8 @@ class LoggingAutoencoder(Autoencoder):
 
 def peer_under_lightning(vectors_ND: Tensor, batch_size: int) -> float:
     """Rows per CPU second of vector-quantize-pytorch's ResidualVQ in an autoencoder under Lightning."""
-    module = LoggingAutoencoder(DIMENSION, ResidualVectors(WIDTHS[-1], LEVEL_SIZES, revive_below=0.02))
+    bottleneck = ResidualVectors(WIDTHS[-1], LEVEL_SIZES, revive_below=0.02, commitment_weight=1.0, rotation_trick=None)
+    module = LoggingAutoencoder(DIMENSION, bottleneck)
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=2, accelerator="cpu", default_root_dir=folder, callbacks=[Stopwatch()],
