@@ -54,19 +54,6 @@ def encode_vectors(
     return np.concatenate(parts) if parts else np.empty((0, len(encoder.level_sizes)), dtype=np.int64)
 
 
-def row_errors(
-    encoder: SemanticEncoder, vectors_ND: NDArray[np.floating], rows: NDArray[np.int64], codes_NL: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Squared reconstruction error of each row over the mean variance of the training data, per dimension."""
-    device = encoder.mean_D.device
-    parts = []
-    for first in range(0, len(rows), _CHUNK_ROWS):
-        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS])[:, : encoder.input_dim].to(device)
-        decoded = encoder.decode(torch.from_numpy(codes_NL[first : first + _CHUNK_ROWS]).to(device))
-        parts.append(((decoded - x).square().mean(1) / encoder.scale.square()).double().cpu().numpy())
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
 def evaluate(
     encoder: SemanticEncoder,
     vectors_ND: NDArray[np.floating],

@@ -42,8 +42,8 @@ class EncodedText:
         id: its text form.
         names: names of the codes, level by level; indices as text where levels have no names.
         confidence: probability of each index given the level's input, 0 to 1.
-        out_of_domain: whether the code stands for the text worse than for 95 % of unseen passages; None
-            where the artifacts were exported without any to compare with.
+        out_of_domain: whether the text lies farther from what the model was trained on than 95 % of unseen
+            passages do; None where it never saw any to compare with.
         error: squared error of the code's reconstruction over the variance of the training data.
     """
 
@@ -214,16 +214,17 @@ class SemanticIDModel:
         error_N = (self.encoder.decode(codes_NL) - x_ND[:, : self.encoder.input_dim]).square().mean(
             1
         ) / self.encoder.scale.square()
-        limit = self.artifacts.config.get("out_of_domain_error")
-        rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), strict=True)
-        return [self._entry(code, confidence, error, limit, min_confidence) for code, confidence, error in rows]
+        foreign = self.encoder.domain.is_foreign(x_ND)
+        out_N = [None] * len(codes_NL) if foreign is None else foreign.tolist()
+        rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), out_N, strict=True)
+        return [self._entry(*row, min_confidence) for row in rows]
 
     def _entry(
         self,
         code: list[int],
         confidence: list[float],
         error: float,
-        limit: float | None,
+        out_of_domain: bool | None,
         min_confidence: float | None,
     ) -> EncodedText:
         depth = len(code)
@@ -235,7 +236,7 @@ class SemanticIDModel:
             id=str(kept),
             names=self._names(kept),
             confidence=[round(sure, 6) for sure in confidence[:depth]],
-            out_of_domain=None if limit is None else error > limit,
+            out_of_domain=out_of_domain,
             error=round(error, 6),
         )
 

@@ -40,11 +40,11 @@ class LossTerms:
 
     Attributes:
         reconstruction: squared error over the variance of the data (nMSE).
-        commitment: mean squared distance of what a level is given from the codeword it says, per dimension.
+        commitment: squared distance of latents from what their codes stand for, over the variance of the latents.
         entropy: entropy of a row's codes less entropy of the batch's codes, per level as a share of
             log K, or, where a level has a label prior, plus the divergence of the batch from it.
-        diversity: nearness of pairs of codes in [0, 1], weighted by their shares; 1 when all coincide, 0
-            where one code is all that is said (entropy sees that).
+        diversity: chance that two rows say the same code of a level, 0 where all codes are said alike
+            often, 1 where one is all that is said.
         alignment: cross-entropy of labels under the levels' probabilities, in nats, over known labels.
     """
 
@@ -87,24 +87,24 @@ def semantic_losses(
     priors = priors or [None] * len(quantized.distances)
     fixed_L = sharpness_L.detach()
     entropies, diversities = [], []
-    # Under autocast, half-precision products could not tell near centroids apart.
+    # Under autocast, half-precision logits could not tell near codes apart.
     with torch.autocast(sharpness_L.device.type, enabled=False):
         for level, (distances_BK, prior_K) in enumerate(zip(quantized.distances, priors, strict=True)):
             log_p_BK = functional.log_softmax(-distances_BK * fixed_L[level], 1)
-            entropies.append(_entropy_term(log_p_BK, prior_K))
-            diversities.append(_diversity_term(log_p_BK.exp(), quantized.inputs[level]))
+            p_BK = log_p_BK.exp()
+            entropies.append(_entropy_term(p_BK, log_p_BK, prior_K))
+            diversities.append(_diversity_term(p_BK))
         return LossTerms(
             reconstruction=encoding.reconstruction_loss,
             commitment=quantized.commitment,
             entropy=torch.stack(entropies).mean(),
             diversity=torch.stack(diversities).mean(),
-            alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL),
+            alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL, priors),
         )
 
 
-def _entropy_term(log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
+def _entropy_term(p_BK: Tensor, log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
     """Rows should be sure of one code, and the batch should use all of them, or those of the prior."""
-    p_BK = log_p_BK.exp()
     per_row = -(p_BK * log_p_BK).sum(1).mean()
     mean_K = p_BK.mean(0).clamp_min(1e-12)
     if prior_K is None:
@@ -114,42 +114,34 @@ def _entropy_term(log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
     return (per_row + batch) / math.log(log_p_BK.shape[1])
 
 
-def _diversity_term(p_BK: Tensor, inputs_BZ: Tensor) -> Tensor:
-    """Gaussian potential between the codes' soft centroids in the batch, weighted by their shares.
+def _diversity_term(p_BK: Tensor) -> Tensor:
+    """Chance that two rows of the batch say the same code; between 1/K and 1, told from 0 to 1.
 
-    Codebooks that follow averages take no gradient; their centroids in the batch do, through the
-    encoder. Distances count in units of the centroids' own spread, so that no scaling helps.
-
-    Source of the potential: T. Wang, P. Isola, "Understanding Contrastive Representation Learning
-    through Alignment and Uniformity on the Hypersphere" (2020), equation 2.
+    Source: E. H. Simpson, "Measurement of Diversity" (1949).
     """
-    share_K = p_BK.mean(0)
-    square = inputs_BZ.detach().square().sum(1).mean()
-    inputs_BZ = inputs_BZ - inputs_BZ.mean(0)  # what all have in common would drown differences in rounding
-    weights_KB = (p_BK / p_BK.sum(0).clamp_min(1e-6)).T
-    if len(inputs_BZ) < inputs_BZ.shape[1]:  # the cheaper order of the same product
-        products_KK = weights_KB @ (inputs_BZ @ inputs_BZ.T) @ weights_KB.T
-    else:
-        centroids_KZ = weights_KB @ inputs_BZ
-        products_KK = centroids_KZ @ centroids_KZ.T
-    squares_K = products_KK.diagonal()
-    distances_KK = (squares_K.unsqueeze(0) + squares_K.unsqueeze(1) - 2 * products_KK).clamp_min(0)
-    pairs_KK = share_K.unsqueeze(0) * share_K.unsqueeze(1)
-    pairs_KK = pairs_KK - torch.diag_embed(pairs_KK.diagonal())
-    total = pairs_KK.sum().clamp_min(1e-12)
-    # Centroids that differ by less than a thousandth of the inputs' length coincide.
-    spread = ((pairs_KK * distances_KK).sum() / total).detach().maximum(1e-6 * square).clamp_min(1e-12)
-    return (pairs_KK * torch.exp(-2 * distances_KK / spread)).sum() / total
+    same = p_BK.mean(0).square().sum()
+    least = 1 / p_BK.shape[1]
+    return (same - least) / (1 - least)
 
 
-def _alignment_term(distances: Sequence[Tensor], sharpness_L: Tensor, labels_BL: Tensor | None) -> Tensor:
-    """Mean over levels with a known label in the batch; zero where there is none."""
+def _alignment_term(
+    distances: Sequence[Tensor], sharpness_L: Tensor, labels_BL: Tensor | None, priors: Sequence[Tensor | None]
+) -> Tensor:
+    """Mean over levels with a known label in the batch; zero where there is none.
+
+    Labels count the same, however common: unseen authors write in other proportions.
+    """
     terms = [
-        functional.cross_entropy(-distances_BK * sharpness, labels_B, ignore_index=-1)
-        for distances_BK, sharpness, labels_B in zip(
-            distances, sharpness_L, [] if labels_BL is None else labels_BL.unbind(1), strict=False
+        functional.cross_entropy(-distances_BK * sharpness, labels_B, weight=_evenly(prior_K), ignore_index=-1)
+        for distances_BK, sharpness, labels_B, prior_K in zip(
+            distances, sharpness_L, [] if labels_BL is None else labels_BL.unbind(1), priors, strict=False
         )
         if bool((labels_B >= 0).any())
     ]
     # Zero with a gradient: distributed training waits for one of every parameter.
     return torch.stack(terms).mean() if terms else sharpness_L.sum() * 0.0
+
+
+def _evenly(prior_K: Tensor | None) -> Tensor | None:
+    """Weights under which labels of that distribution count the same; those that never occur count nothing."""
+    return None if prior_K is None else torch.where(prior_K > 0, 1 / prior_K.clamp_min(1e-12), 0)

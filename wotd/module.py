@@ -20,12 +20,13 @@ from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
 from wotd.errors import ConfigurationError
 from wotd.losses import LossTerms, LossWeights, semantic_losses
+from wotd.progress import progress
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
 
 START_ROWS = 65536
-"""Rows of the training data, at most, on which the model is started."""
+"""Rows of the training data, at most, on which the model is started and its codewords are fitted."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,47 @@ class SemanticIDModule(lightning.LightningModule):
             self.compile_networks = False
 
     @torch.no_grad()
-    def start(self, dataset: EmbeddingDataset) -> None:
-        """Start the model on a spread of the data's rows; deterministic by seed on every process."""
-        count = min(len(dataset), START_ROWS)
-        batch = dataset[torch.arange(count) * len(dataset) // count]
+    def start(self, dataset: EmbeddingDataset, calibration: EmbeddingDataset | None = None) -> None:
+        """Start the model on a spread of the data's rows; deterministic by seed on every process.
+
+        Args:
+            dataset: the training rows.
+            calibration: rows that training does not see, which tell how far from it unseen rows lie.
+        """
+        batch = dataset[_spread(len(dataset))]
+        count = len(batch.embeddings)
         embeddings, labels = batch.embeddings.to(self.device), batch.labels.to(self.device)
-        logger.info("starting %d levels on %d vectors", len(self.model.level_sizes), count)
         generator = torch.Generator().manual_seed(self.seed)
-        self.model.start(embeddings, generator, labels if self.supervised else None)
+        rounds = getattr(self.model.quantizer, "rounds", 0)
+        with progress(f"starting {len(self.model.level_sizes)} levels on {count} vectors", rounds, "rounds") as advance:
+            taught = labels if self.supervised else None
+            self.model.start(embeddings, generator, taught, on_round=lambda: advance(1))
+        if calibration is not None:
+            self.model.domain.set_limit(calibration[_spread(len(calibration))].embeddings.to(self.device))
         if self.supervised:
             self._set_priors(dataset.labels)
+
+    @torch.no_grad()
+    def refit(self, dataset: EmbeddingDataset, calibration: EmbeddingDataset | None = None) -> None:
+        """Calibrate the levels and let the codewords follow what the encoder has learned; alike on every process.
+
+        Args:
+            dataset: the training rows.
+            calibration: rows with labels that training does not see.
+        """
+        if calibration is not None:
+            rows = calibration[_spread(len(calibration))]
+            self.model.domain.set_limit(rows.embeddings.to(self.device))
+        if calibration is not None and self.supervised:
+            self.model.calibrate(rows.embeddings.to(self.device), self.taught_labels(rows.labels.to(self.device)))
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1))
+        self.model.refit(dataset[_spread(len(dataset))].embeddings.to(self.device), generator)
+
+    @torch.no_grad()
+    def restart(self, dataset: EmbeddingDataset) -> None:
+        """Start the codewords anew on what the encoder makes of the training rows; alike on every process."""
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
+        self.model.restart(dataset[_spread(len(dataset))].embeddings.to(self.device), generator)
 
     def _set_priors(self, labels_NL: Tensor) -> None:
         for level, size in enumerate(self.model.level_sizes):
@@ -213,6 +245,12 @@ class SemanticIDModule(lightning.LightningModule):
         checkpoint["wotd"] = {"encoder": self.model.config, **self.provenance}
 
 
+def _spread(rows: int) -> Tensor:
+    """Indices of at most ``START_ROWS`` rows, spread evenly, in their order."""
+    count = min(rows, START_ROWS)
+    return torch.arange(count) * rows // max(1, count)
+
+
 def step_is_logged(trainer: lightning.Trainer) -> bool:
     """Whether the trainer hands to its logger what the step at hand logs; asked before the optimizer steps."""
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -231,6 +269,7 @@ def build_module(
     taxonomy: Taxonomy | None,
     *,
     level_sizes: Sequence[int] | None = None,
+    feature_dim: int = 0,
     latent_dim: int = 128,
     hidden: Sequence[int] = (512, 256),
     dropout: float = 0.1,
@@ -247,6 +286,7 @@ def build_module(
         input_dim: D, as the embedding model or the vectors have it.
         taxonomy: whose levels are learned where ``level_sizes`` is None; None for bare vectors.
         level_sizes: free levels of these sizes; None for the taxonomy's levels, supervised.
+        feature_dim: F, features behind the embedding of each row.
         latent_dim: Z.
         hidden: widths of the learned correction.
         dropout: share of its units dropped in training.
@@ -274,6 +314,7 @@ def build_module(
     encoder = SemanticEncoder(
         input_dim,
         list(level_sizes or ()),
+        feature_dim=feature_dim,
         latent_dim=latent_dim,
         hidden=hidden,
         dropout=dropout,

@@ -33,8 +33,9 @@ from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
 from wotd.embeddings.embedder import Embedder
+from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
-from wotd.evaluation import encode_vectors, evaluate, fit_probes, row_errors
+from wotd.evaluation import encode_vectors, evaluate, fit_probes
 from wotd.model_card import write_model_card
 from wotd.module import SemanticIDModule
 from wotd.provenance import git_revision, library_versions
@@ -43,9 +44,6 @@ from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
 logger = logging.getLogger(__name__)
-
-OUT_OF_DOMAIN_QUANTILE = 0.95
-"""A text is out of domain when its code reconstructs it worse than this share of unseen passages."""
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a process that SIGTERM ended, as shells count."""
@@ -205,7 +203,6 @@ def _provenance(config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | N
         "features": None if taxonomy is None else _embedding(data.features),
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
-        "encode_mode": "greedy",
         "seed": int(config.seed),
         "libraries": library_versions(),
         "git_revision": git_revision(),
@@ -225,7 +222,7 @@ def _embedding(embedder: Embedder | None) -> dict[str, Any] | None:
 
 def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> None:
     """Start the model in closed form and keep that start: it is a candidate for the best checkpoint."""
-    module.start(data.dataset(TRAIN))
+    module.start(data.dataset(TRAIN), data.dataset(VAL))
     loss = module.validation_loss(data.dataset(VAL))
     logger.info("closed-form start: val/loss %.4f", loss)
     if first_process():
@@ -309,7 +306,7 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
         artifact_folder.save_encoder(folder, encoder)
         write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, None, taxonomy, empty)
         write_codes(folder / artifact_folder.CODES, codes_NL=empty, sides=[], corpora=None, texts=False)
-        artifact_folder.seal(folder, {**provenance, "encoder": encoder.config, "out_of_domain_error": None})
+        artifact_folder.seal(folder, {**provenance, **_encoder_facts(encoder)})
     return Path(output)
 
 
@@ -327,14 +324,8 @@ def _counts(data: WOTDDataModule, trainer: lightning.Trainer) -> dict[str, int]:
 
 
 def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy | None) -> dict[str, float]:
-    """Calibrate on validation, then measure every side."""
+    """Measure every side."""
     encoder = module.model
-    labels = data.labels if module.supervised else None
-    if labels is not None:
-        rows = data.rows(VAL)
-        encoder.calibrate(
-            torch.from_numpy(data.vectors[rows].astype("float32")), module.taught_labels(torch.from_numpy(labels[rows]))
-        )
     probes = fit_probes(data.vectors, data.rows(TRAIN), data.labels, taxonomy) if taxonomy else {}
     metrics: dict[str, float] = {}
     for side, name in enumerate(SPLIT_NAMES):
@@ -365,8 +356,6 @@ def _write_artifacts(
     ids: Mapping[str, SemanticID] | None,
 ) -> None:
     encoder = module.model
-    val_rows = data.rows(VAL)
-    errors_N = row_errors(encoder, data.vectors, val_rows, codes_NL[val_rows])
     with artifact_folder.writing(results.artifacts) as folder:
         artifact_folder.save_encoder(folder, encoder)
         if data.embedder is not None:
@@ -384,11 +373,8 @@ def _write_artifacts(
             folder, results.to_mapping(), encoder, module.provenance, codes_NL, data.corpora, taxonomy,
             OmegaConf.to_yaml(config, resolve=True),
         )  # fmt: skip
-        artifact_folder.seal(
-            folder,
-            {
-                **module.provenance,
-                "encoder": encoder.config,
-                "out_of_domain_error": float(np.quantile(errors_N, OUT_OF_DOMAIN_QUANTILE)),
-            },
-        )
+        artifact_folder.seal(folder, {**module.provenance, **_encoder_facts(encoder)})
+
+
+def _encoder_facts(encoder: SemanticEncoder) -> dict[str, Any]:
+    return {"encoder": encoder.config, "encode_mode": encoder.quantizer.encode_mode}

@@ -2,6 +2,7 @@
 
 from wotd.callbacks.clipping import GradientClipping
 from wotd.callbacks.codebook_usage import CodebookUsage
+from wotd.callbacks.codeword_refit import CodewordRefit
 from wotd.callbacks.learning_rate import LearningRate
 from wotd.callbacks.precision import MixedPrecision
 from wotd.callbacks.progress import Progress
@@ -10,6 +11,7 @@ from wotd.callbacks.watchdog import Watchdog
 
 __all__ = [
     "CodebookUsage",
+    "CodewordRefit",
     "CosineWarmup",
     "GradientClipping",
     "LearningRate",

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
-from wotd.callbacks.collapse import Finding, collapsed_levels, restart, sample_latents, starving_level
+from wotd.callbacks.collapse import Finding, collapsed_levels
 from wotd.callbacks.schedule import CosineWarmup
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.module import SemanticIDModule
@@ -34,11 +34,11 @@ class Watchdog(Callback):
     """Looks at the codes of a sample of training rows after each epoch's last batch, and at the loss throughout.
 
     A level that says one code of all rows, though it once said more, has collapsed; a loss many times
-    the least that was seen explodes. Either makes an unhealthy epoch. ``repair`` starts collapsed
-    free levels anew, and those behind them, on what is left over of the sample; taught levels are
-    only named, since which codes they use is for their labels to say. After ``patience`` unhealthy
-    epochs in a row the next one ends training in good order: results are those of the best
-    checkpoint. It looks before validation, so what is repaired is validated before it is saved.
+    the least that was seen explodes. Either makes an unhealthy epoch. ``repair`` starts all codewords
+    anew where a free level has collapsed; taught levels are only named, since which codes they use is
+    for their labels to say. After ``patience`` unhealthy epochs in a row the next one ends training in
+    good order: results are those of the best checkpoint. It looks before validation, so what is
+    repaired is validated before it is saved.
 
     A loss that is not finite ends the run with an error, and no checkpoint is made of it. A healthy
     run is not touched: its weights are those of a run without a watchdog, bit for bit. In a
@@ -82,8 +82,7 @@ class Watchdog(Callback):
         """Note which levels live, and say what cannot go well."""
         module = _semantic(pl_module)
         if trainer.is_global_zero:
-            x_ND, batch_rows = self._sample(trainer, module)
-            _say([*starving_level(module, batch_rows), *self._look(module, x_ND, batch_rows)])
+            _say(self._look(module, self._sample(trainer, module)))
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -111,12 +110,11 @@ class Watchdog(Callback):
 
     def _after_epoch(self, trainer: lightning.Trainer, module: SemanticIDModule, loss: float) -> None:
         findings: list[Finding] = []
-        x_ND: Tensor | None = None
         if trainer.is_global_zero:
-            x_ND, batch_rows = self._sample(trainer, module)
+            x_ND = self._sample(trainer, module)
             if loss > self.explosion * max(self._least, MEAN_ALONE):
                 findings.append(Finding(self._loss_cause("the training loss explodes", trainer, module, loss)))
-            findings += [f for f in self._look(module, x_ND, batch_rows) if self._lived.intersection(f.levels)]
+            findings += [f for f in self._look(module, x_ND) if self._lived.intersection(f.levels)]
             _say(findings)
         self._least = min(self._least, loss)
         findings = trainer.strategy.broadcast(findings)
@@ -133,43 +131,34 @@ class Watchdog(Callback):
                     trainer.current_epoch + 1, self._unhealthy, self.patience,
                 )  # fmt: skip
         elif self.action == "repair":
-            self._repair(trainer, module, grave, x_ND)
+            self._repair(trainer, module, grave)
 
-    def _repair(
-        self, trainer: lightning.Trainer, module: SemanticIDModule, grave: list[Finding], x_ND: Tensor | None
-    ) -> None:
-        """Start collapsed free levels anew, and all behind the first of them, alike on all processes."""
-        quantizer = module.model.quantizer
-        if not isinstance(quantizer, HierarchicalVectorQuantizer):
+    def _repair(self, trainer: lightning.Trainer, module: SemanticIDModule, grave: list[Finding]) -> None:
+        """Start all codewords anew where a free level has collapsed, alike on all processes."""
+        dead = sorted({level for finding in grave for level in finding.levels} - set(module.model.quantizer.taught))
+        if not dead or not isinstance(module.model.quantizer, HierarchicalVectorQuantizer):
             return
-        dead = {level for finding in grave for level in finding.levels} - set(quantizer.taught)
-        if not dead:
-            return
-        if x_ND is not None:
-            generator = torch.Generator().manual_seed(module.seed + 1_000_003 * trainer.global_step)
-            restart(quantizer, min(dead), sample_latents(module, x_ND), generator)
-            logger.warning(
-                "starting the codebooks of levels %d to %d anew on %d training rows",
-                min(dead), len(quantizer.levels) - 1, len(x_ND),
-            )  # fmt: skip
-        state = {name: value.cpu() for name, value in quantizer.codebooks.state_dict().items()}
-        quantizer.codebooks.load_state_dict(trainer.strategy.broadcast(state))
+        loader: Any = trainer.train_dataloader
+        module.restart(loader.dataset)
+        if trainer.is_global_zero:
+            logger.warning("started all codewords anew, since levels %s had collapsed", ", ".join(map(str, dead)))
 
-    def _look(self, module: SemanticIDModule, x_ND: Tensor, batch_rows: int) -> list[Finding]:
+    def _look(self, module: SemanticIDModule, x_ND: Tensor) -> list[Finding]:
         """What has collapsed; the levels that have not are noted as having lived."""
-        findings = collapsed_levels(module, x_ND, batch_rows=batch_rows, perplexity_below=self.perplexity_below)
+        findings = collapsed_levels(module, x_ND, perplexity_below=self.perplexity_below)
         collapsed = {level for finding in findings for level in finding.levels}
         self._lived |= set(range(len(module.model.level_sizes))) - collapsed
         return findings
 
     @staticmethod
-    def _sample(trainer: lightning.Trainer, module: SemanticIDModule) -> tuple[Tensor, int]:
-        """A spread of the training embeddings, always the same, and how many rows a batch has over all processes."""
+    def _sample(trainer: lightning.Trainer, module: SemanticIDModule) -> Tensor:
+        """A spread of the training rows, always the same."""
         loader: Any = trainer.train_dataloader
         dataset = loader.dataset
         rows = min(len(dataset), max(SAMPLE_ROWS, ROWS_PER_CODE * max(module.model.level_sizes)))
         index = torch.arange(rows) * len(dataset) // rows
-        return dataset[index].embeddings.to(module.device), loader.sampler.batch_size * trainer.world_size
+        sample: Tensor = dataset[index].embeddings.to(module.device)
+        return sample
 
     def _loss_cause(self, what: str, trainer: lightning.Trainer, module: SemanticIDModule, loss: float) -> str:
         """A sentence: what went wrong with the loss, why, and what to change."""

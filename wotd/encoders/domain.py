@@ -14,6 +14,9 @@ from wotd.quantization.products import linear
 SHRINKAGE = 0.01
 """Share of the identity in the correlations: directions that the data hardly use count much, but not boundlessly."""
 
+FALSE_ALARMS = 0.05
+"""Share of unseen rows of the domain that are taken for foreign."""
+
 _BLOCK_ROWS = 256
 _FIT_ROWS = 16384
 _NOISE = 1e-6
@@ -32,12 +35,14 @@ class Domain(nn.Module):
 
     mean_W: Tensor
     whitening_WW: Tensor
+    limit: Tensor
 
     def __init__(self, width: int) -> None:
         """Make one that knows no data yet and finds nothing far."""
         super().__init__()
         self.register_buffer("mean_W", torch.zeros(width))
         self.register_buffer("whitening_WW", torch.zeros(width, width))
+        self.register_buffer("limit", torch.tensor(torch.inf))
 
     @torch.no_grad()
     def fit(self, x_NW: Tensor) -> None:
@@ -68,6 +73,20 @@ class Domain(nn.Module):
         whitening_WW = torch.linalg.solve_triangular(factor_WW, inverse_W.diag(), upper=False)
         self.mean_W.copy_(mean_W)
         self.whitening_WW.copy_(whitening_WW)
+
+    @torch.no_grad()
+    def set_limit(self, x_NW: Tensor) -> None:
+        """Take a row for foreign from now on if it is farther off than all but ``FALSE_ALARMS`` of these.
+
+        Args:
+            x_NW: rows of the domain that it was not fitted to.
+        """
+        if len(x_NW):
+            self.limit.copy_(torch.quantile(self.score(x_NW).double(), 1 - FALSE_ALARMS))
+
+    def is_foreign(self, x_BW: Tensor) -> Tensor | None:
+        """Whether rows are farther off than the limit, bool B; None where none was set."""
+        return None if bool(torch.isinf(self.limit)) else self.score(x_BW) > self.limit
 
     @torch.no_grad()
     def score(self, x_BW: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Embedding → latent → code → reconstruction: the model itself, in plain torch.
 
-Shape letters: N passages, B batch, D embedding, Z latent, L levels.
+Shape letters: N passages, B batch, D embedding, F features, W = D + F, Z latent, L levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wotd.encoders.domain import Domain
 from wotd.encoders.mlp import CorrectedLinear
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.quantization import Quantized, build_quantizer
+from wotd.quantization.reading import likeliest_log_sharpness
 
 BLOCK_ROWS = 256
 """Rows that :meth:`SemanticEncoder.encode` takes at a time, padded to just that many.
@@ -26,6 +29,12 @@ two codewords that are equally near; products of one shape give a row the same c
 
 CALIBRATION_ROWS = 16384
 """Rows, at most, on which :meth:`SemanticEncoder.calibrate` looks at all distances at once."""
+
+
+_CHUNK_ROWS = 8192
+
+_FARTHEST = 5.0
+"""Spreads from its mean beyond which a feature counts no more: text unlike any book must not decide by one feature."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +66,23 @@ class SemanticEncoding:
 
 
 class SemanticEncoder(nn.Module):
-    """Encoder, quantizer and decoder, with the mean and scale of the data they were started on."""
+    """Encoder, quantizer and decoder, with the mean and scale of the data they were started on.
+
+    Rows may carry features of the text behind its embedding. Levels that labels teach look at both;
+    what codes stand for, and so what free levels say, is the embedding alone.
+    """
 
     mean_D: Tensor
     scale: Tensor
-    log_sharpness_L: nn.Parameter
+    feature_mean_F: Tensor
+    feature_scale_F: Tensor
 
     def __init__(
         self,
         input_dim: int,
         level_sizes: Sequence[int],
         *,
+        feature_dim: int = 0,
         latent_dim: int = 128,
         hidden: Sequence[int] = (512, 256),
         dropout: float = 0.0,
@@ -79,6 +94,7 @@ class SemanticEncoder(nn.Module):
         Args:
             input_dim: D, the dimension of the embedding model.
             level_sizes: codes per level, coarse to fine.
+            feature_dim: F, how many features follow the embedding in a row; may be 0.
             latent_dim: Z, at most D.
             hidden: widths of the learned correction to the linear encoder, mirrored in the decoder.
             dropout: share of hidden units dropped in training.
@@ -93,18 +109,29 @@ class SemanticEncoder(nn.Module):
             raise ConfigurationError(
                 f"input_dim is {input_dim} and model.latent_dim is {latent_dim}; expected 1 or more."
             )
+        if feature_dim < 0:
+            raise ConfigurationError(f"feature_dim is {feature_dim}; expected 0 or more.")
         if not 0 <= dropout < 1:
             raise ConfigurationError(f"model.dropout is {dropout}; expected 0 or more and less than 1.")
         if any(width < 1 for width in hidden):
             raise ConfigurationError(f"model.hidden is {list(hidden)}; expected widths of 1 or more.")
-        self.input_dim, self.latent_dim = int(input_dim), int(min(latent_dim, input_dim))
+        self.input_dim, self.feature_dim = int(input_dim), int(feature_dim)
+        self.latent_dim = int(min(latent_dim, input_dim))
         self.hidden, self.dropout, self.quantizer_kind = tuple(int(w) for w in hidden), float(dropout), quantizer
         self.encoder = CorrectedLinear(self.input_dim, self.hidden, self.latent_dim, dropout=self.dropout)
-        self.quantizer = build_quantizer(quantizer, self.latent_dim, level_sizes, quantizer_options or {})
+        options = {**(quantizer_options or {}), "feature_dim": self.feature_dim}
+        self.quantizer = build_quantizer(quantizer, self.latent_dim, level_sizes, options)
         self.decoder = CorrectedLinear(self.latent_dim, self.hidden[::-1], self.input_dim, dropout=self.dropout)
         self.register_buffer("mean_D", torch.zeros(self.input_dim))
         self.register_buffer("scale", torch.ones(()))
-        self.log_sharpness_L = nn.Parameter(torch.zeros(len(self.level_sizes)))
+        self.register_buffer("feature_mean_F", torch.zeros(self.feature_dim))
+        self.register_buffer("feature_scale_F", torch.ones(self.feature_dim))
+        self.domain = Domain(self.width)
+
+    @property
+    def width(self) -> int:
+        """W, how long a row is: embedding and features."""
+        return self.input_dim + self.feature_dim
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
@@ -117,6 +144,7 @@ class SemanticEncoder(nn.Module):
         return {
             "input_dim": self.input_dim,
             "level_sizes": list(self.level_sizes),
+            "feature_dim": self.feature_dim,
             "latent_dim": self.latent_dim,
             "hidden": list(self.hidden),
             "dropout": self.dropout,
@@ -130,17 +158,26 @@ class SemanticEncoder(nn.Module):
         return cls(**config)
 
     @torch.no_grad()
-    def start(self, x_ND: Tensor, generator: torch.Generator, labels_NL: Tensor | None = None) -> None:
-        """Begin at the closed-form solution: principal subspace, then codebooks on its residuals.
+    def start(
+        self,
+        x_NW: Tensor,
+        generator: torch.Generator,
+        labels_NL: Tensor | None = None,
+        *,
+        on_round: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Begin at the closed-form solution: principal subspace, then codewords in it.
 
         Args:
-            x_ND: a large sample of the training embeddings, float32.
-            generator: decides the k-means seeds.
+            x_NW: a large sample of the training rows, float32, work after work.
+            generator: decides the k-means seeds and the folds.
             labels_NL: labels for the levels that are taught, -1 where unknown.
+            on_round: is called after each round of the quantizer's fit.
 
         Raises:
             TrainingError: if all embeddings are equal, or fewer than a level has codes.
         """
+        x_ND, features_NF = x_NW[:, : self.input_dim], x_NW[:, self.input_dim :]
         mean_D = x_ND.mean(0)
         centred_ND = x_ND - mean_D
         variance = centred_ND.square().mean()
@@ -148,62 +185,85 @@ class SemanticEncoder(nn.Module):
             raise TrainingError(f"all {len(x_ND)} training embeddings are equal; there is nothing to tell apart.")
         self.mean_D.copy_(mean_D)
         self.scale.copy_(variance.sqrt())
+        if self.feature_dim:
+            self.feature_mean_F.copy_(features_NF.mean(0))
+            self.feature_scale_F.copy_(features_NF.std(0, correction=0).clamp_min(1e-6))
+        self.domain.fit(x_NW)
         _, vectors_DD = torch.linalg.eigh((centred_ND.T @ centred_ND).double())
         directions_ZD = vectors_DD.flip(1)[:, : self.latent_dim].T.to(x_ND.dtype)
         self.encoder.start(directions_ZD)
         self.decoder.start(directions_ZD.T)
-        self.quantizer.start((centred_ND / self.scale) @ directions_ZD.T, generator, labels_NL)
-        self.calibrate(x_ND, labels_NL)
+        latents_NZ = (centred_ND / self.scale) @ directions_ZD.T
+        self.quantizer.start(latents_NZ, generator, labels_NL, self.features(x_NW), on_round=on_round)
+        self.calibrate(x_NW)
+
+    def restart(self, x_NW: Tensor, generator: torch.Generator) -> None:
+        """Start the codewords anew on what the encoder makes of these rows; readings stay as they are."""
+        with self._evaluating():
+            self.quantizer.restart(self._all_latents(x_NW), generator, self.features(x_NW))
+
+    def _all_latents(self, x_NW: Tensor) -> Tensor:
+        return torch.cat([self.latents(block) for block in torch.split(x_NW, _CHUNK_ROWS)])
+
+    def refit(self, x_NW: Tensor, generator: torch.Generator, *, rounds: int = 1) -> None:
+        """Let the codewords follow an encoder that has learned since."""
+        with self._evaluating():
+            self.quantizer.fit(self._all_latents(x_NW), generator, self.features(x_NW), rounds=rounds)
 
     @torch.no_grad()
-    def calibrate(self, x_ND: Tensor, labels_NL: Tensor | None = None) -> None:
+    def calibrate(self, x_NW: Tensor, labels_NL: Tensor | None = None) -> None:
         """Set each level's sharpness, so that its probabilities can be read as confidences.
 
-        A level with known labels gets the sharpness under which they are likeliest (temperature
-        scaling: C. Guo et al., "On Calibration of Modern Neural Networks", 2017); another one
-        that by which distances count in units of the mean gap between the two nearest codewords.
+        A level with known labels gets the sharpness under which they are likeliest; a free level
+        that by which distances count in units of the mean gap between the two nearest codes.
         """
-        number = min(len(x_ND), CALIBRATION_ROWS)
-        rows = torch.arange(number) * len(x_ND) // number  # spread evenly
-        for level, distances_NK in enumerate(self.level_distances(x_ND[rows])):
-            two_nearest_N2 = distances_NK.topk(2, largest=False).values
-            unit = (two_nearest_N2[:, 1] - two_nearest_N2[:, 0]).mean().clamp_min(1e-12)
-            log_sharpness = -unit.log()
+        number = min(len(x_NW), CALIBRATION_ROWS)
+        rows = torch.arange(number) * len(x_NW) // number  # spread evenly
+        for level, distances_NK in enumerate(self.level_distances(x_NW[rows])):
             labels_N = None if labels_NL is None else labels_NL[rows, level]
             if labels_N is not None and bool((labels_N >= 0).any()):
-                candidates = log_sharpness + torch.linspace(-3, 6, 73, device=unit.device)
-                losses = [
-                    nn.functional.cross_entropy(-distances_NK * c.exp(), labels_N, ignore_index=-1) for c in candidates
-                ]
-                log_sharpness = candidates[int(torch.stack(losses).argmin())]
-            self.log_sharpness_L[level] = log_sharpness
+                known_N = labels_N >= 0
+                log_sharpness = likeliest_log_sharpness(distances_NK[known_N], labels_N[known_N])
+            elif level in self.quantizer.taught:
+                continue
+            else:
+                gap = distances_NK.topk(2, largest=False).values.diff().mean().clamp_min(1e-12)
+                log_sharpness = -math.log(float(gap))
+            self.quantizer.log_sharpness_L[level] = log_sharpness
 
     @property
     def sharpness(self) -> Tensor:
-        """Per level, what distances are multiplied with to become logits; learned in its logarithm."""
-        return self.log_sharpness_L.clamp(-20, 20).exp()
+        """Per level, what distances are multiplied with to become logits."""
+        return self.quantizer.sharpness
 
     def logits(self, distances: Sequence[Tensor]) -> list[Tensor]:
         """Per level B×K, what a softmax turns into the probability of each code."""
         return [-distances_BK * sharpness for distances_BK, sharpness in zip(distances, self.sharpness, strict=True)]
 
-    def latents(self, x_BD: Tensor) -> Tensor:
-        """Latents of embeddings, B×Z."""
-        latents_BZ: Tensor = self.encoder((x_BD - self.mean_D) / self.scale)
+    def latents(self, x_BW: Tensor) -> Tensor:
+        """Latents of the embeddings in rows, B×Z."""
+        latents_BZ: Tensor = self.encoder((x_BW[:, : self.input_dim] - self.mean_D) / self.scale)
         return latents_BZ
+
+    def features(self, x_BW: Tensor) -> Tensor | None:
+        """The features in rows, each in units of its spread and no farther out than that of text can be, B×F."""
+        if not self.feature_dim:
+            return None
+        standard_BF = (x_BW[:, self.input_dim :] - self.feature_mean_F) / self.feature_scale_F
+        return standard_BF.clamp(-_FARTHEST, _FARTHEST)
 
     def reconstruct(self, quantized_BZ: Tensor) -> Tensor:
         """Embeddings of quantized latents, B×D."""
         x_BD: Tensor = self.decoder(quantized_BZ) * self.scale + self.mean_D
         return x_BD
 
-    def forward(self, x_BD: Tensor) -> SemanticEncoding:
-        """Encode, quantize and decode a batch; in training mode the codebooks follow it."""
-        latents_BZ = self.latents(x_BD)
-        quantized = self.quantizer(latents_BZ)
+    def forward(self, x_BW: Tensor) -> SemanticEncoding:
+        """Encode, quantize and decode a batch."""
+        latents_BZ = self.latents(x_BW)
+        quantized = self.quantizer(latents_BZ, self.features(x_BW))
         reconstruction_BD = self.reconstruct(quantized.quantized)
-        error = nn.functional.mse_loss(reconstruction_BD.float(), x_BD.float()) / self.scale.square()
-        return SemanticEncoding(latents_BZ, quantized, reconstruction_BD, error)
+        error = nn.functional.mse_loss(reconstruction_BD.float(), x_BW[:, : self.input_dim].float())
+        return SemanticEncoding(latents_BZ, quantized, reconstruction_BD, error / self.scale.square())
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -218,33 +278,40 @@ class SemanticEncoder(nn.Module):
             if training:
                 self.train()
 
-    def _latent_blocks(self, x_ND: Tensor) -> Iterator[tuple[Tensor, int]]:
-        """Latents of blocks of just ``BLOCK_ROWS`` rows, the last one padded; how many rows count."""
-        for block in torch.split(x_ND, BLOCK_ROWS):
-            yield self.latents(nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block)))), len(block)
+    def _blocks(self, x_NW: Tensor) -> Iterator[tuple[Tensor, Tensor | None, int]]:
+        """Latents and features of blocks of just ``BLOCK_ROWS`` rows, the last one padded; how many rows count."""
+        for block in torch.split(x_NW, BLOCK_ROWS):
+            padded = nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block)))
+            yield self.latents(padded), self.features(padded), len(block)
 
-    def encode(self, x_BD: Tensor) -> Tensor:
-        """Codes of embeddings, int64 B×L; a row's code does not depend on the rows beside it."""
+    def encode(self, x_BW: Tensor, *, beam: int | None = None) -> Tensor:
+        """Codes of rows, int64 B×L; a row's code does not depend on the rows beside it.
+
+        Args:
+            x_BW: embeddings, features behind them.
+            beam: width of the search in place of the quantizer's own.
+        """
         with self._evaluating():
-            return torch.cat([self.quantizer.encode(latents)[:rows] for latents, rows in self._latent_blocks(x_BD)])
+            blocks = self._blocks(x_BW)
+            return torch.cat([self.quantizer.encode(z, features, beam=beam)[:rows] for z, features, rows in blocks])
 
-    def encode_with_confidence(self, x_BD: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_with_confidence(self, x_BW: Tensor) -> tuple[Tensor, Tensor]:
         """The codes that :meth:`encode` gives, and the probability of each, float32 B×L."""
         codes, confidences = [], []
         with self._evaluating():
-            for latents_BZ, rows in self._latent_blocks(x_BD):
-                quantized = self.quantizer(latents_BZ)
+            for latents_BZ, features_BF, rows in self._blocks(x_BW):
+                quantized = self.quantizer(latents_BZ, features_BF)
                 probabilities = [logits_BK.softmax(1) for logits_BK in self.logits(quantized.distances)]
                 chosen = zip(probabilities, quantized.codes.split(1, 1), strict=True)
                 codes.append(quantized.codes[:rows])
                 confidences.append(torch.cat([p_BK.gather(1, codes_B1) for p_BK, codes_B1 in chosen], 1)[:rows])
         return torch.cat(codes), torch.cat(confidences)
 
-    def level_distances(self, x_BD: Tensor) -> tuple[Tensor, ...]:
-        """Per level B×K, the squared distances of which the least decides the code."""
+    def level_distances(self, x_BW: Tensor) -> tuple[Tensor, ...]:
+        """Per level B×K: squared distances as the quantizer tells them (:class:`Quantized`)."""
         with self._evaluating():
-            parts = [self.quantizer(latents).distances for latents, _ in self._latent_blocks(x_BD)]
-            return tuple(torch.cat(level)[: len(x_BD)] for level in zip(*parts, strict=True))
+            parts = [self.quantizer(z, features).distances for z, features, _ in self._blocks(x_BW)]
+            return tuple(torch.cat(level)[: len(x_BW)] for level in zip(*parts, strict=True))
 
     def decode(self, codes_BL: Tensor) -> Tensor:
         """Embeddings of codes, or of prefixes of codes, B×D."""

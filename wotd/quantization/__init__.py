@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wotd.errors import ConfigurationError
-from wotd.quantization.codebook import Codebook, kmeans
 from wotd.quantization.fsq import FiniteScalarQuantizer
 from wotd.quantization.hvq import HierarchicalVectorQuantizer, Quantized
+from wotd.quantization.kmeans import kmeans
 
 Quantizer = HierarchicalVectorQuantizer | FiniteScalarQuantizer
 
@@ -37,7 +37,6 @@ def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Ma
 
 __all__ = [
     "QUANTIZERS",
-    "Codebook",
     "FiniteScalarQuantizer",
     "HierarchicalVectorQuantizer",
     "Quantized",

@@ -5,7 +5,7 @@ Shape letters: N rows, B batch, L levels, K codes of a level, Z latent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,24 +28,31 @@ class FiniteScalarQuantizer(nn.Module):
     scale_L: Tensor
     started: Tensor
 
-    def __init__(self, dim: int, level_sizes: Sequence[int], *, taught: Sequence[int] = ()) -> None:
+    encode_mode = "greedy"
+    """How codes are found, as artifacts record it."""
+
+    def __init__(
+        self, dim: int, level_sizes: Sequence[int], *, taught: Sequence[int] = (), feature_dim: int = 0
+    ) -> None:
         """Make a quantizer of ``len(level_sizes)`` numbers read off latents of length ``dim``.
 
         ``taught`` levels differ from others only in the loss: a grid of one number has no view of
-        its own that could start at the labels.
+        its own that could start at the labels, and none that could look at features.
         """
         super().__init__()
+        self.feature_dim = feature_dim
         self.taught = tuple(taught)
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
         self.read = nn.Linear(dim, len(self.level_sizes), bias=False)
         self.write = nn.Linear(len(self.level_sizes), dim, bias=False)
+        self.log_sharpness_L = nn.Parameter(torch.zeros(len(self.level_sizes)))
         self.register_buffer("scale_L", torch.ones(len(self.level_sizes)))
         self.register_buffer("started", torch.tensor(False))
 
     @property
     def options(self) -> dict[str, Any]:
         """The keyword arguments that rebuild it."""
-        return {"taught": list(self.taught)}
+        return {"taught": list(self.taught), "feature_dim": self.feature_dim}
 
     @property
     def initialised(self) -> bool:
@@ -53,9 +60,17 @@ class FiniteScalarQuantizer(nn.Module):
         return bool(self.started)
 
     @torch.no_grad()
-    def start(self, latents_NZ: Tensor, generator: torch.Generator, labels_NL: Tensor | None = None) -> None:
+    def start(
+        self,
+        latents_NZ: Tensor,
+        generator: torch.Generator,
+        labels_NL: Tensor | None = None,
+        features_NF: Tensor | None = None,
+        *,
+        on_round: Callable[[], object] = lambda: None,
+    ) -> None:
         """Read the leading principal directions of a large sample, each scaled to fill its grid."""
-        del generator, labels_NL  # closed form, and no level can be told what to mean
+        del generator, labels_NL, features_NF, on_round  # closed form, and no level can be told what to mean
         centred_NZ = latents_NZ - latents_NZ.mean(0)
         _, vectors_ZZ = torch.linalg.eigh(centred_NZ.T @ centred_NZ)
         directions_LZ = vectors_ZZ.flip(1)[:, : len(self.level_sizes)].T
@@ -65,6 +80,20 @@ class FiniteScalarQuantizer(nn.Module):
         self.scale_L.copy_((latents_NZ @ directions_LZ.T).std(0, correction=0).clamp_min(1e-6) * 1.5)
         self.write.weight.copy_(directions_LZ.T * self.scale_L)
         self.started.fill_(True)
+
+    def restart(self, latents_NZ: Tensor, generator: torch.Generator, features_NF: Tensor | None = None) -> None:
+        """Read the leading directions of these latents from now on."""
+        self.start(latents_NZ, generator, None, features_NF)
+
+    def fit(
+        self, latents_NZ: Tensor, generator: torch.Generator, features_NF: Tensor | None = None, *, rounds: int = 1
+    ) -> None:
+        """Do nothing: grids stay where they are."""
+
+    @property
+    def sharpness(self) -> Tensor:
+        """Per level, what distances are multiplied with to become logits; learned in its logarithm."""
+        return self.log_sharpness_L.clamp(-20, 20).exp()
 
     def permute(self, level: int, permutation_K: Tensor) -> None:
         """Refuse: the codes of a grid are its numbers in order, and under other names they would not be.
@@ -84,8 +113,9 @@ class FiniteScalarQuantizer(nn.Module):
     def _bounded(self, latents_BZ: Tensor) -> Tensor:
         return torch.tanh(linear(latents_BZ, self.read.weight) / self.scale_L)
 
-    def forward(self, latents_BZ: Tensor) -> Quantized:
+    def forward(self, latents_BZ: Tensor, features_BF: Tensor | None = None) -> Quantized:
         """Round a batch to the grids, with straight-through gradients."""
+        del features_BF
         with torch.autocast(latents_BZ.device.type, enabled=False):
             bounded_BL = self._bounded(latents_BZ.float())
             distances = tuple(
@@ -96,16 +126,16 @@ class FiniteScalarQuantizer(nn.Module):
             rounded_BL = self._values(codes_BL)
             straight_through_BL = bounded_BL + (rounded_BL - bounded_BL).detach()
             commitment = nn.functional.mse_loss(bounded_BL, rounded_BL)
-            inputs = torch.split(bounded_BL, 1, dim=1)
-            return Quantized(codes_BL, self.write(straight_through_BL), commitment, inputs, distances)
+            return Quantized(codes_BL, self.write(straight_through_BL), commitment, distances)
 
     def _values(self, codes_BL: Tensor) -> Tensor:
         columns = [grid_K[codes_B] for grid_K, codes_B in zip(self._grids(), codes_BL.unbind(1), strict=False)]
         return torch.stack(columns, 1)
 
     @torch.no_grad()
-    def encode(self, latents_BZ: Tensor) -> Tensor:
-        """Codes of latents, int64 B×L."""
+    def encode(self, latents_BZ: Tensor, features_BF: Tensor | None = None, *, beam: int | None = None) -> Tensor:
+        """Codes of latents, int64 B×L; each level is rounded by itself, so there is nothing to search."""
+        del features_BF, beam
         columns = zip(self._bounded(latents_BZ).unbind(1), self._grids(), strict=True)
         return torch.stack([(values_B.unsqueeze(1) - grid_K).square().argmin(1) for values_B, grid_K in columns], 1)
 

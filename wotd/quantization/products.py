@@ -17,16 +17,17 @@ _REGISTER = 16
 
 def linear(x_BI: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias``, B×O."""
-    return nn.functional.linear(_filled(x_BI), _filled(weight_OI), bias_O)
+    return nn.functional.linear(filled(x_BI), filled(weight_OI), bias_O)
 
 
 def squared_distances(x_BI: Tensor, points_KI: Tensor) -> Tensor:
     """Squared Euclidean distances of rows to points, B×K, not below zero."""
-    x_BI, points_KI = _filled(x_BI), _filled(points_KI)
+    x_BI, points_KI = filled(x_BI), filled(points_KI)
     squares_K, squares_B1 = points_KI.square().sum(1), x_BI.square().sum(1, keepdim=True)
     return squares_K.addmm(x_BI, points_KI.T, alpha=-2).add(squares_B1).clamp_min(0)
 
 
-def _filled(x_BI: Tensor) -> Tensor:
+def filled(x_BI: Tensor) -> Tensor:
+    """Rows with zeros behind them up to whole registers."""
     missing = -x_BI.shape[1] % _REGISTER
     return nn.functional.pad(x_BI, (0, missing)) if missing else x_BI

@@ -1,0 +1,135 @@
+"""Codewords of all levels at once, in closed form: ridge regression of latents on the indicators of their codes.
+
+Each index of each level is an indicator, and so is each prefix that has a table (see
+:mod:`wotd.quantization.codewords`). Least squares over all of them together lets levels share the
+work that k-means, level after level, leaves undone; the penalty keeps codes that few rows bear near
+what their level and their shorter prefix say.
+
+Source: A. Babenko, V. Lempitsky, "Additive Quantization for Extreme Vector Compression" (2014),
+section 3.2, without a penalty; A. Hoerl, R. Kennard, "Ridge Regression" (1970).
+
+Shape letters: N rows, L levels, F indicators that a row bears, M indicators, E those of the last
+kind and R all others, Z latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+
+import torch
+from torch import Tensor
+
+from wotd.errors import ConfigurationError
+from wotd.quantization.codewords import Codewords, prefix_numbers
+
+MAX_INDICATORS = 16384
+"""The normal equations are solved as one dense matrix of this many rows at most (1 GiB)."""
+
+_CHUNK_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """What rows add to the least squares: they add up.
+
+    Attributes:
+        gram: how often two indicators occur together, M×M.
+        sums: sums of the latents that bear an indicator, M×Z.
+    """
+
+    gram: Tensor
+    sums: Tensor
+
+    @classmethod
+    def added(cls, parts: Sequence[NormalEquations]) -> NormalEquations:
+        """The equations of all rows of these parts."""
+        return cls(sum(part.gram for part in parts), sum(part.sums for part in parts))  # type: ignore[arg-type]
+
+
+class CodewordRidge:
+    """The regression for given level sizes."""
+
+    def __init__(self, level_sizes: Sequence[int], tables: int, *, ridge: float, prefix_ridge: float) -> None:
+        """Set the problem up.
+
+        Args:
+            level_sizes: codes per level.
+            tables: how many leading levels have a table of prefixes.
+            ridge: penalty of a level's codewords, in rows: one that n rows bear shrinks by n / (n + ridge).
+            prefix_ridge: penalty, likewise, of what sets a prefix apart from the sum of its codewords.
+
+        Raises:
+            ConfigurationError: if there are too many codes to solve for, or a penalty is not positive.
+        """
+        for name, penalty in (("ridge", ridge), ("prefix_ridge", prefix_ridge)):
+            if not penalty > 0:
+                raise ConfigurationError(f"model.quantizer.{name} is {penalty}; expected more than 0.")
+        self.level_sizes, self.tables = tuple(level_sizes), tables
+        prefixes = [prod(level_sizes[: level + 1]) for level in range(1, tables)]
+        sizes = [*level_sizes, *prefixes]
+        self.first = [0, *accumulate(sizes)]
+        if self.first[-1] > MAX_INDICATORS:
+            raise ConfigurationError(
+                f"model.level_sizes is {list(level_sizes)}, which makes {self.first[-1]} codewords to solve for; at "
+                f"most {MAX_INDICATORS} are possible: lower a size, or model.quantizer.max_prefixes."
+            )
+        penalties = [ridge] * sum(level_sizes) + [prefix_ridge] * sum(prefixes)
+        self.penalty_M = torch.tensor(penalties, dtype=torch.float64)
+
+    @property
+    def size(self) -> int:
+        """M, the number of indicators."""
+        return self.first[-1]
+
+    def indicators(self, codes_NL: Tensor) -> Tensor:
+        """The indicators that each row bears, int64 N×F."""
+        columns = [codes_N + first for codes_N, first in zip(codes_NL.unbind(1), self.first, strict=False)]
+        levels = len(self.level_sizes)
+        for level in range(1, self.tables):
+            numbers_N = prefix_numbers(codes_NL[:, : level + 1], self.level_sizes[: level + 1])
+            columns.append(numbers_N + self.first[levels + level - 1])
+        return torch.stack(columns, 1)
+
+    def equations(self, latents_NZ: Tensor, codes_NL: Tensor) -> NormalEquations:
+        """What these rows add."""
+        size, device = self.size, latents_NZ.device
+        gram = torch.zeros(size * size, device=device)
+        sums = latents_NZ.new_zeros(size, latents_NZ.shape[1])
+        for latents, codes in zip(
+            torch.split(latents_NZ, _CHUNK_ROWS), torch.split(codes_NL, _CHUNK_ROWS), strict=True
+        ):
+            columns = self.indicators(codes).unbind(1)
+            pairs = torch.cat([one * size + other for one in columns for other in columns])
+            gram += torch.bincount(pairs, minlength=size * size)
+            for column in columns:
+                sums.index_add_(0, column, latents)
+        return NormalEquations(gram.view(size, size), sums)
+
+    def solve(self, equations: NormalEquations) -> Tensor:
+        """Weights of the indicators, M×Z."""
+        # A row bears one indicator of the last kind, so these meet only themselves: they are eliminated by hand.
+        last = self.first[-2]
+        gram, sums = equations.gram.double(), equations.sums.double()
+        penalty_M = self.penalty_M.to(gram.device)
+        own_E = gram.diagonal()[last:] + penalty_M[last:]
+        across_RE = gram[:last, last:]
+        if not last:
+            return (sums / own_E.unsqueeze(1)).to(equations.sums.dtype)
+        scaled_RE = across_RE / own_E
+        left_RR = gram[:last, :last] + penalty_M[:last].diag() - scaled_RE @ across_RE.T
+        rest_RZ = torch.cholesky_solve(sums[:last] - scaled_RE @ sums[last:], torch.linalg.cholesky(left_RR))
+        last_EZ = (sums[last:] - across_RE.T @ rest_RZ) / own_E.unsqueeze(1)
+        return torch.cat([rest_RZ, last_EZ]).to(equations.sums.dtype)
+
+    def codewords(self, weights_MZ: Tensor) -> Codewords:
+        """Tables and codewords that weights make."""
+        *parts, _ = torch.tensor_split(weights_MZ, self.first[1:])
+        levels = len(self.level_sizes)
+        tables: list[Tensor] = []
+        for level in range(self.tables):
+            table = parts[level] if not tables else (tables[-1].unsqueeze(1) + parts[level]).flatten(0, 1)
+            tables.append(table if not level else table + parts[levels + level - 1])
+        return Codewords(self.level_sizes, tables, parts[self.tables : levels])
