@@ -65,7 +65,8 @@ class Codewords:
     @cached_property
     def _stacked(self) -> Tensor:
         """Everything that latents are multiplied with, one matrix for one product."""
-        return filled(torch.cat([*self.tables, *self.added]))
+        with torch.inference_mode(False):  # kept where validation comes first, and gradients go through it later
+            return filled(torch.cat([*self.tables, *self.added]))
 
     @cached_property
     def _cross(self) -> list[list[Tensor]]:
@@ -97,7 +98,7 @@ class Codewords:
         for level, size in enumerate(sizes):
             points_BP = self._squares[level] - 2 * products[level]
             if level < tables:  # absolute, looked up at the children of each prefix
-                distance_BWK = points_BP.view(len(points_BP), -1, size)
+                distance_BWK = points_BP.unflatten(1, (-1, size))
                 distance_BWK = distance_BWK[rows_B1, numbers_BW] if level else distance_BWK
             else:
                 distance_BWK = distance_BW.unsqueeze(2) + points_BP.unsqueeze(1)
@@ -158,7 +159,7 @@ class Codewords:
         for level, size in enumerate(self.level_sizes):
             points_BP = self._squares[level] - 2 * products[level]
             if level < tables:
-                children_BK = points_BP.view(len(rows_B), -1, size)[rows_B, numbers_B] if level else points_BP
+                children_BK = points_BP.unflatten(1, (-1, size))[rows_B, numbers_B] if level else points_BP
                 distance_BK = children_BK + squares_B1
             else:
                 cross, *crosses = self._cross[level - tables]

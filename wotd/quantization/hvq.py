@@ -166,6 +166,8 @@ class HierarchicalVectorQuantizer(nn.Module):
     def codewords(self) -> Codewords:
         """What codes stand for, at present."""
         points = [getattr(self, f"points_{level}") for level in range(len(self.level_sizes))]
+        if any(tensor.is_inference() for tensor in points):  # made in inference mode, they do not tell of changes
+            return Codewords(self.level_sizes, points[: self.tables], points[self.tables :])
         state = tuple(number for tensor in points for number in (tensor.data_ptr(), tensor._version))
         if self._codewords is None or self._codewords[0] != state:  # its tables of products are costly
             self._codewords = state, Codewords(self.level_sizes, points[: self.tables], points[self.tables :])
