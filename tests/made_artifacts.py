@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from wotd import artifacts
 from wotd.embeddings import Embedder
 from wotd.encoders import SemanticEncoder
-from wotd.evaluation import encode_vectors, row_errors
+from wotd.evaluation import encode_vectors
 from wotd.providers.base import Dropped
 from wotd.providers.corpora import Corpora, Corpus
 from wotd.publication import write_codes, write_semantic_ids
@@ -85,6 +85,7 @@ def started(
         )
     known = None if labels is None else torch.from_numpy(labels)
     encoder.start(torch.from_numpy(vectors), torch.Generator().manual_seed(seed), known)
+    encoder.domain.set_limit(torch.from_numpy(vectors))
     return encoder.eval()
 
 
@@ -113,9 +114,7 @@ def write(
                 "embedding": embedding,
                 "taxonomy": taxonomy and taxonomy.to_mapping(),
                 "named": taxonomy is not None,
-                "out_of_domain_error": float(np.quantile(row_errors(encoder, vectors, rows, codes), 0.95))
-                if len(rows)
-                else None,
+                "encode_mode": encoder.quantizer.encode_mode,
             },
         )
     return folder

@@ -10,7 +10,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from wotd.data import WOTDDataModule
-from wotd.data.splits import TRAIN
+from wotd.data.splits import TRAIN, VAL
 from wotd.module import OptimizerSettings, SemanticIDModule, build_module
 
 
@@ -37,7 +37,7 @@ def small_module(data: WOTDDataModule | None = None, **options: Any) -> Semantic
     settings = {"level_sizes": [4, 4, 4], "latent_dim": 6, "hidden": [16], **options}
     module = build_module(12, None, **settings)
     if data is not None:
-        module.start(data.dataset(TRAIN))
+        module.start(data.dataset(TRAIN), data.dataset(VAL))
     return module
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save
 from small_training import FAST, clusters, small_data, small_module, small_trainer
 
-from wotd.callbacks import CosineWarmup, GradientClipping, Watchdog
+from wotd.callbacks import CodewordRefit, CosineWarmup, GradientClipping, Watchdog
 from wotd.encoders import SemanticEncoder
 from wotd.module import SemanticIDModule
 
@@ -27,7 +27,7 @@ def trained(folder: Path, *, quantizer: str = "hvq", seed: int = 0) -> SemanticI
     data = small_data(folder, seed=seed)
     torch.manual_seed(seed)
     module = small_module(data, quantizer={"kind": quantizer}, dropout=0.3, optimizer=FAST, seed=seed)
-    small_trainer(CosineWarmup(), GradientClipping(), Watchdog()).fit(module, datamodule=data)
+    small_trainer(CosineWarmup(), GradientClipping(), CodewordRefit(), Watchdog()).fit(module, datamodule=data)
     return module
 
 
@@ -81,21 +81,18 @@ class BreakLevel(Callback):
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
         if trainer.current_epoch == 1:
-            codebook = pl_module.model.quantizer.levels[1]
-            codebook.embed_KZ[1:] = 1e3
-            codebook.embed_avg_KZ.copy_(codebook.embed_KZ)
-            codebook.cluster_size_K.fill_(1.0)
+            pl_module.model.quantizer.points_1.view(4, 4, -1)[:, 1:] = 1e3
 
 
 def process(rank: int, folder: str, port: int) -> None:
-    """One of two that train together: a level collapses on the way and is started anew."""
+    """One of two that train together: a level collapses on the way and all codewords are started anew."""
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(WORLD)}
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     data = small_data(Path(folder) / str(rank))
     torch.manual_seed(0)
     module = small_module(data, quantizer={"kind": "hvq", "revive_below": 0.0}, optimizer=FAST)
-    trainer = small_trainer(BreakLevel(), Watchdog(), strategy="ddp", devices=WORLD)
+    trainer = small_trainer(BreakLevel(), CodewordRefit(), Watchdog(), strategy="ddp", devices=WORLD)
     trainer.fit(module, datamodule=data)
     torch.save({"state": module.model.state_dict(), "codes": module.model.encode(ROWS)}, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()

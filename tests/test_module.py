@@ -127,11 +127,12 @@ def test_a_checkpoint_is_plain_data_and_says_what_it_is_of(tmp_path: Path) -> No
 def test_the_start_is_the_seeds(tmp_path: Path) -> None:
     data = small_data(tmp_path)
     states = [small_module(data, seed=seed).state_dict() for seed in (5, 5, 6)]
-    shared = [name for name in states[0] if "encoder" not in name or "linear" in name]
     # The correction is initialised by torch's global generator; all that is started is the seed's alone.
-    codebooks = [name for name in shared if "codebooks" in name]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in codebooks)
-    assert not all(torch.equal(states[0][name], states[2][name]) for name in codebooks)
+    shared = [name for name in states[0] if "correction" not in name]
+    codewords = [name for name in shared if "points_" in name]
+    assert len(codewords) == 3
+    assert all(torch.equal(states[0][name], states[1][name]) for name in shared)
+    assert not any(torch.equal(states[0][name], states[2][name]) for name in codewords)
 
 
 def test_the_start_is_taken_from_rows_all_over_the_data(monkeypatch: pytest.MonkeyPatch) -> None:

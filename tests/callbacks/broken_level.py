@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from wotd.module import SemanticIDModule
 
 
+@torch.no_grad()
 def break_level(module: SemanticIDModule, level: int, distance: float = 1e3) -> None:
-    """Move all codewords of a level but the first out of reach, sums and counts with them."""
-    codebook = module.model.quantizer.levels[level]
-    codebook.embed_KZ[1:] = distance
-    codebook.embed_avg_KZ.copy_(codebook.embed_KZ)
-    codebook.cluster_size_K.fill_(1.0)
+    """Move what all codes of a level but the first stand for out of reach, whatever comes before them."""
+    quantizer = module.model.quantizer
+    points = getattr(quantizer, f"points_{level}")
+    points.view(-1, quantizer.level_sizes[level], quantizer.dim)[:, 1:] = distance

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from broken_level import break_level
 from small_training import small_data, small_module, small_trainer
 
 from wotd.callbacks import CodebookUsage
@@ -37,7 +38,7 @@ def test_a_collapsed_level_is_named(tmp_path: Path, caplog: pytest.LogCaptureFix
     data = small_data(tmp_path)
     module = small_module(data)
     for level in (1, 2):
-        module.model.quantizer.levels[level].embed_KZ[1:] = 1e3  # only one codeword is within reach
+        break_level(module, level)
     with caplog.at_level(logging.WARNING, logger="wotd"):
         small_trainer(CodebookUsage(warn_below=0.3)).validate(module, datamodule=data, verbose=False)
     warnings = [record.getMessage()[:8] for record in caplog.records if record.levelno == logging.WARNING]

@@ -206,7 +206,8 @@ def _semantic(pl_module: lightning.LightningModule) -> SemanticIDModule:
 
 def _finite(module: SemanticIDModule) -> bool:
     """Whether all weights and codewords are; the same on all processes, which share them."""
-    return all(bool(torch.isfinite(value).all()) for value in module.state_dict().values())
+    values = (*module.parameters(), *module.model.quantizer.buffers())
+    return all(bool(torch.isfinite(value).all()) for value in values)
 
 
 def _say(findings: list[Finding]) -> None:
