@@ -183,7 +183,19 @@ class SemanticIDModule(lightning.LightningModule):
     def on_train_batch_start(self, batch: EmbeddingBatch, batch_idx: int) -> None:
         """Draw each step's randomness from a seed of its own, so that a run that goes on draws the same."""
         del batch, batch_idx
-        torch.manual_seed(self.seed + 1_000_003 * (self.trainer.global_step + 1) + self.trainer.global_rank)
+        seed = self.seed + 1_000_003 * (self.trainer.global_step + 1) + self.trainer.global_rank
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would queue calls for devices that are not there
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def transfer_batch_to_device(
+        self, batch: EmbeddingBatch, device: torch.device, dataloader_idx: int
+    ) -> EmbeddingBatch:
+        """Move two tensors; Lightning's own way through any collection costs more than a small step's losses."""
+        del dataloader_idx
+        return EmbeddingBatch(
+            batch.embeddings.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
+        )
 
     def training_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch; its terms are logged in the steps that the trainer logs."""

@@ -135,7 +135,7 @@ def wotd_pipeline(vectors_ND: Tensor, batch_size: int, stopwatch: str = "Stopwat
                 "+experiment=deep", f"data.vectors='{path}'", f"data.batch_size={batch_size}", "trainer.max_epochs=2",
                 f"model.level_sizes={list(LEVEL_SIZES)}", f"model.latent_dim={WIDTHS[-1]}",
                 f"model.hidden={WIDTHS[:-1]}", "model.quantizer.start_iterations=1", "data.val_fraction=0.02",
-                "data.test_fraction=0", "~callbacks.progress",
+                "data.test_fraction=0", "model.dropout=0", "~callbacks.progress",
                 f"+callbacks.stopwatch._target_=training_speed.{stopwatch}",
             ],
             Path(folder) / "run",
