@@ -77,20 +77,19 @@ def semantic_losses(
 
     Args:
         encoding: what the model made of the batch.
-        sharpness_L: :attr:`SemanticEncoder.sharpness`, which alignment alone teaches: the entropy term
-            would grow it without end, so that every row looks certain.
+        sharpness_L: :attr:`SemanticEncoder.sharpness`, which is measured, not learned: training would grow it
+            without end, so that every row looks certain.
         labels_BL: int64, -1 where unknown; None where no level is supervised.
         priors: per level, the distribution of its labels in the training data (K), or None where
             the level is free.
     """
     quantized = encoding.quantized
     priors = priors or [None] * len(quantized.distances)
-    fixed_L = sharpness_L.detach()
     entropies, diversities = [], []
     # Under autocast, half-precision logits could not tell near codes apart.
     with torch.autocast(sharpness_L.device.type, enabled=False):
         for level, (distances_BK, prior_K) in enumerate(zip(quantized.distances, priors, strict=True)):
-            log_p_BK = functional.log_softmax(-distances_BK * fixed_L[level], 1)
+            log_p_BK = functional.log_softmax(-distances_BK * sharpness_L[level], 1)
             p_BK = log_p_BK.exp()
             entropies.append(_entropy_term(p_BK, log_p_BK, prior_K))
             diversities.append(_diversity_term(p_BK))
@@ -139,7 +138,7 @@ def _alignment_term(
         if bool((labels_B >= 0).any())
     ]
     # Zero with a gradient: distributed training waits for one of every parameter.
-    return torch.stack(terms).mean() if terms else sharpness_L.sum() * 0.0
+    return torch.stack(terms).mean() if terms else sum((d.sum() for d in distances), sharpness_L.sum()) * 0.0
 
 
 def _evenly(prior_K: Tensor | None) -> Tensor | None:

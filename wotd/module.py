@@ -116,10 +116,10 @@ class SemanticIDModule(lightning.LightningModule):
         with progress(f"starting {len(self.model.level_sizes)} levels on {count} vectors", rounds, "rounds") as advance:
             taught = labels if self.supervised else None
             self.model.start(embeddings, generator, taught, on_round=lambda: advance(1))
-        if calibration is not None:
-            self.model.domain.set_limit(calibration[_spread(len(calibration))].embeddings.to(self.device))
         if self.supervised:
             self._set_priors(dataset.labels)
+        if calibration is not None:
+            self._calibrate(calibration, first=True)
 
     @torch.no_grad()
     def refit(self, dataset: EmbeddingDataset, calibration: EmbeddingDataset | None = None) -> None:
@@ -130,12 +130,15 @@ class SemanticIDModule(lightning.LightningModule):
             calibration: rows with labels that training does not see.
         """
         if calibration is not None:
-            rows = calibration[_spread(len(calibration))]
-            self.model.domain.set_limit(rows.embeddings.to(self.device))
-        if calibration is not None and self.supervised:
-            self.model.calibrate(rows.embeddings.to(self.device), self.taught_labels(rows.labels.to(self.device)))
+            self._calibrate(calibration)
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1))
         self.model.refit(dataset[_spread(len(dataset))].embeddings.to(self.device), generator)
+
+    def _calibrate(self, dataset: EmbeddingDataset, *, first: bool = False) -> None:
+        rows = dataset[_spread(len(dataset))]
+        x_NW, labels_NL = rows.embeddings.to(self.device), rows.labels.to(self.device)
+        self.model.domain.set_limit(x_NW)
+        self.model.calibrate(x_NW, self.taught_labels(labels_NL) if self.supervised else None, first=first)
 
     @torch.no_grad()
     def restart(self, dataset: EmbeddingDataset) -> None:
@@ -187,15 +190,6 @@ class SemanticIDModule(lightning.LightningModule):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would queue calls for devices that are not there
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
-
-    def transfer_batch_to_device(
-        self, batch: EmbeddingBatch, device: torch.device, dataloader_idx: int
-    ) -> EmbeddingBatch:
-        """Move two tensors; Lightning's own way through any collection costs more than a small step's losses."""
-        del dataloader_idx
-        return EmbeddingBatch(
-            batch.embeddings.to(device, non_blocking=True), batch.labels.to(device, non_blocking=True)
-        )
 
     def training_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch; its terms are logged in the steps that the trainer logs."""

@@ -12,6 +12,13 @@ from contract import Fitted, Task
 OURS: dict[str, list[str]] = {
     "start": ["trainer.max_epochs=0"],
     "deep": [],
+    "greedy": ["model.quantizer.beam=1", "model.quantizer.fit_beam=4"],
+    "wide": [
+        "model.quantizer.beam=32",
+        "model.quantizer.fit_beam=4",
+        "model.quantizer.rounds=24",
+        "trainer.max_epochs=1",
+    ],
 }
 """Our settings: a name, and what it changes of ``+experiment=deep``. ``start`` is the closed-form start alone."""
 

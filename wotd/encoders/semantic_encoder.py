@@ -76,6 +76,7 @@ class SemanticEncoder(nn.Module):
     scale: Tensor
     feature_mean_F: Tensor
     feature_scale_F: Tensor
+    calibration_bias_L: Tensor
 
     def __init__(
         self,
@@ -126,6 +127,7 @@ class SemanticEncoder(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("feature_mean_F", torch.zeros(self.feature_dim))
         self.register_buffer("feature_scale_F", torch.ones(self.feature_dim))
+        self.register_buffer("calibration_bias_L", torch.zeros(len(self.level_sizes)))
         self.domain = Domain(self.width)
 
     @property
@@ -211,25 +213,29 @@ class SemanticEncoder(nn.Module):
             self.quantizer.fit(self._all_latents(x_NW), generator, self.features(x_NW), rounds=rounds)
 
     @torch.no_grad()
-    def calibrate(self, x_NW: Tensor, labels_NL: Tensor | None = None) -> None:
+    def calibrate(self, x_NW: Tensor, labels_NL: Tensor | None = None, *, first: bool = False) -> None:
         """Set each level's sharpness, so that its probabilities can be read as confidences.
 
-        A level with known labels gets the sharpness under which they are likeliest; a free level
-        that by which distances count in units of the mean gap between the two nearest codes.
+        A free level gets that by which distances count in units of the mean gap between the two nearest
+        codes. A taught level has one from its start, where labels of many works told it; rows that are
+        few works say how it has changed since, which is why they are also to be shown at the start.
+
+        Args:
+            x_NW: rows that training does not see, at most ``CALIBRATION_ROWS`` of which are looked at.
+            labels_NL: their labels, -1 where unknown.
+            first: whether the model has just been started.
         """
         number = min(len(x_NW), CALIBRATION_ROWS)
-        rows = torch.arange(number) * len(x_NW) // number  # spread evenly
-        for level, distances_NK in enumerate(self.level_distances(x_NW[rows])):
-            labels_N = None if labels_NL is None else labels_NL[rows, level]
-            if labels_N is not None and bool((labels_N >= 0).any()):
-                known_N = labels_N >= 0
-                log_sharpness = likeliest_log_sharpness(distances_NK[known_N], labels_N[known_N])
-            elif level in self.quantizer.taught:
-                continue
-            else:
+        rows = torch.arange(number) * len(x_NW) // max(1, number)  # spread evenly
+        for level, distances_NK in enumerate(self.level_distances(x_NW[rows]) if number else ()):
+            if level not in self.quantizer.taught:
                 gap = distances_NK.topk(2, largest=False).values.diff().mean().clamp_min(1e-12)
-                log_sharpness = -math.log(float(gap))
-            self.quantizer.log_sharpness_L[level] = log_sharpness
+                self.quantizer.log_sharpness_L[level] = -math.log(float(gap))
+            elif labels_NL is not None and bool((known_N := labels_NL[rows, level] >= 0).any()):
+                likeliest = likeliest_log_sharpness(distances_NK[known_N], labels_NL[rows, level][known_N])
+                if first:
+                    self.calibration_bias_L[level] = likeliest - self.quantizer.log_sharpness_L[level]
+                self.quantizer.log_sharpness_L[level] = likeliest - self.calibration_bias_L[level]
 
     @property
     def sharpness(self) -> Tensor:

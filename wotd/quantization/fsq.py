@@ -25,6 +25,7 @@ class FiniteScalarQuantizer(nn.Module):
     Source: F. Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple" (2023).
     """
 
+    log_sharpness_L: Tensor
     scale_L: Tensor
     started: Tensor
 
@@ -45,7 +46,7 @@ class FiniteScalarQuantizer(nn.Module):
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
         self.read = nn.Linear(dim, len(self.level_sizes), bias=False)
         self.write = nn.Linear(len(self.level_sizes), dim, bias=False)
-        self.log_sharpness_L = nn.Parameter(torch.zeros(len(self.level_sizes)))
+        self.register_buffer("log_sharpness_L", torch.zeros(len(self.level_sizes)))
         self.register_buffer("scale_L", torch.ones(len(self.level_sizes)))
         self.register_buffer("started", torch.tensor(False))
 
@@ -92,7 +93,7 @@ class FiniteScalarQuantizer(nn.Module):
 
     @property
     def sharpness(self) -> Tensor:
-        """Per level, what distances are multiplied with to become logits; learned in its logarithm."""
+        """Per level, what distances are multiplied with to become logits."""
         return self.log_sharpness_L.clamp(-20, 20).exp()
 
     def permute(self, level: int, permutation_K: Tensor) -> None:

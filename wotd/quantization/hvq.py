@@ -54,7 +54,7 @@ class HierarchicalVectorQuantizer(nn.Module):
     Residual Vector Quantization" (2010); see the modules it is made of for the rest.
     """
 
-    log_sharpness_L: nn.Parameter
+    log_sharpness_L: Tensor
     variance: Tensor
     started: Tensor
 
@@ -66,6 +66,7 @@ class HierarchicalVectorQuantizer(nn.Module):
         feature_dim: int = 0,
         taught: Sequence[int] = (),
         beam: int = 4,
+        fit_beam: int | None = None,
         rounds: int = 10,
         max_prefixes: int = 4096,
         ridge: float = 3.0,
@@ -82,6 +83,7 @@ class HierarchicalVectorQuantizer(nn.Module):
             feature_dim: F, numbers beside the latent that taught levels also look at.
             taught: indices of the levels that are taught by labels.
             beam: prefixes that the search for a code keeps from level to level; 1 is greedy.
+            fit_beam: that width while codewords are fitted; None: as wide as ``beam``.
             rounds: how often the start gives codes anew.
             max_prefixes: levels with at most so many prefixes get a table of what each stands for.
             ridge: penalty of a codeword, in rows.
@@ -95,8 +97,9 @@ class HierarchicalVectorQuantizer(nn.Module):
             ConfigurationError: if a number is out of range.
         """
         super().__init__()
+        fit_beam = beam if fit_beam is None else fit_beam
         for name, number, least in (
-            ("beam", beam, 1), ("rounds", rounds, 0), ("max_prefixes", max_prefixes, 1),
+            ("beam", beam, 1), ("fit_beam", fit_beam, 1), ("rounds", rounds, 0), ("max_prefixes", max_prefixes, 1),
             ("start_iterations", start_iterations, 1),
         ):  # fmt: skip
             if number < least:
@@ -115,7 +118,8 @@ class HierarchicalVectorQuantizer(nn.Module):
             )
         self.dim, self.level_sizes = dim, tuple(int(size) for size in level_sizes)
         self.taught = tuple(sorted(int(level) for level in taught))
-        self.beam, self.rounds, self.start_iterations = beam, rounds, start_iterations
+        self.beam, self.fit_beam = beam, fit_beam
+        self.rounds, self.start_iterations = rounds, start_iterations
         self.reconstruction_weight, self.revive_below = reconstruction_weight, revive_below
         self.tables = levels_with_table(self.level_sizes, max_prefixes)
         self._ridge = CodewordRidge(self.level_sizes, self.tables, ridge=ridge, prefix_ridge=prefix_ridge)
@@ -124,13 +128,13 @@ class HierarchicalVectorQuantizer(nn.Module):
         self.readings = nn.ModuleDict(
             {str(level): LevelReading(self.level_sizes[level], dim + feature_dim) for level in self.taught}
         )
-        self.log_sharpness_L = nn.Parameter(torch.zeros(len(self.level_sizes)))
+        self.register_buffer("log_sharpness_L", torch.zeros(len(self.level_sizes)))
         self.register_buffer("variance", torch.ones(()))
         self.register_buffer("started", torch.tensor(False))
         self._options = {
-            "feature_dim": feature_dim, "beam": beam, "rounds": rounds, "max_prefixes": max_prefixes, "ridge": ridge,
-            "prefix_ridge": prefix_ridge, "reconstruction_weight": reconstruction_weight,
-            "revive_below": revive_below, "start_iterations": start_iterations,
+            "feature_dim": feature_dim, "beam": beam, "fit_beam": fit_beam, "rounds": rounds,
+            "max_prefixes": max_prefixes, "ridge": ridge, "prefix_ridge": prefix_ridge, "reconstruction_weight": reconstruction_weight, "revive_below": revive_below,
+            "start_iterations": start_iterations,
         }  # fmt: skip
         self._codewords: tuple[tuple[int, ...], Codewords] | None = None
 
@@ -180,7 +184,7 @@ class HierarchicalVectorQuantizer(nn.Module):
 
     @property
     def sharpness(self) -> Tensor:
-        """Per level, what distances are multiplied with to become logits; learned in its logarithm."""
+        """Per level, what distances are multiplied with to become logits."""
         return self.log_sharpness_L.clamp(-20, 20).exp()
 
     # --- reading and searching
@@ -313,7 +317,7 @@ class HierarchicalVectorQuantizer(nn.Module):
             for rows in torch.split(rows_n, _CHUNK_ROWS):
                 features = None if features_NF is None else features_NF[rows]
                 cost = self._cost(self._readings(latents_NZ[rows], features))
-                parts.append(codewords.search(latents_NZ[rows], self.beam, **cost))
+                parts.append(codewords.search(latents_NZ[rows], self.fit_beam, **cost))
             return torch.cat(parts)
 
         self._adopt(
