@@ -1,0 +1,156 @@
+"""The regression on indicators of codes against scikit-learn and against the normal equations written out."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+import numpy as np
+import pytest
+import torch
+from clustered_latents import rows, seeded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from wotd.errors import ConfigurationError
+from wotd.quantization.ridge import CodewordRidge, NormalEquations
+
+DIM = 3
+LEVEL_SIZES = st.lists(st.integers(2, 4), min_size=1, max_size=4).map(tuple)
+
+
+def codes_of(number: int, sizes: tuple[int, ...], seed: int = 0) -> Tensor:
+    generator = seeded(seed)
+    return torch.stack([torch.randint(size, (number,), generator=generator) for size in sizes], 1)
+
+
+def design(codes: Tensor, sizes: tuple[int, ...], tables: int) -> Tensor:
+    """One column for each index of each level, then one for each longer prefix with a table; written out."""
+    columns = [codes[:, level] == code for level, size in enumerate(sizes) for code in range(size)]
+    for level in range(1, tables):
+        prefixes = product(*map(range, sizes[: level + 1]))
+        columns += [(codes[:, : level + 1] == torch.tensor(prefix)).all(1) for prefix in prefixes]
+    return torch.stack(columns, 1).double()
+
+
+def penalties(sizes: tuple[int, ...], tables: int, ridge: float, prefix_ridge: float) -> list[float]:
+    prefixes = sum(prod(sizes[: level + 1]) for level in range(1, tables))
+    return [ridge] * sum(sizes) + [prefix_ridge] * prefixes
+
+
+@given(
+    sizes=LEVEL_SIZES,
+    tables=st.integers(1, 4),
+    number=st.integers(1, 60),
+    ridge=st.sampled_from([0.5, 3.0]),
+    prefix_ridge=st.sampled_from([1.0, 64.0]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_it_solves_what_the_written_out_design_says(
+    sizes: tuple[int, ...], tables: int, number: int, ridge: float, prefix_ridge: float, seed: int
+) -> None:
+    tables = min(tables, len(sizes))
+    x, codes = rows(number, DIM, seed), codes_of(number, sizes, seed)
+    problem = CodewordRidge(sizes, tables, ridge=ridge, prefix_ridge=prefix_ridge)
+    weights = problem.solve(problem.equations(x, codes))
+
+    written_out, penalty = design(codes, sizes, tables), penalties(sizes, tables, ridge, prefix_ridge)
+    assert problem.size == written_out.shape[1]
+    left = written_out.T @ written_out + torch.tensor(penalty, dtype=torch.float64).diag()
+    expected = torch.linalg.solve(left, written_out.T @ x.double())
+    torch.testing.assert_close(weights.double(), expected, atol=1e-5, rtol=1e-4)
+
+    scale = np.sqrt(penalty)  # so that one penalty does for all columns
+    theirs = Ridge(alpha=1.0, fit_intercept=False, solver="cholesky").fit(written_out.numpy() / scale, x.double())
+    np.testing.assert_allclose(weights.numpy(), (theirs.coef_ / scale).T, atol=1e-5, rtol=1e-4)
+
+    decoded = problem.codewords(weights).decode(codes)
+    torch.testing.assert_close(decoded.double(), written_out @ expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tables", [1, 2, 3])
+def test_prefixes_stand_for_the_weights_of_what_they_bear(tables: int) -> None:
+    sizes = (4, 3, 3)
+    problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=2.0)
+    weights, codes = rows(problem.size, DIM), codes_of(20, sizes)
+    for depth in range(4):
+        # A prefix bears what rows with other indices behind it bear alike.
+        others = torch.cat([codes[:, :depth], torch.full((20, 3 - depth), -1)], 1)
+        expected = design(others, sizes, tables).float() @ weights
+        torch.testing.assert_close(problem.codewords(weights).decode(codes[:, :depth]), expected)
+
+
+@pytest.mark.parametrize("tables", [1, 2, 3])
+def test_a_row_bears_the_indicators_of_its_column_in_the_design(tables: int) -> None:
+    sizes, codes = (4, 3, 3), codes_of(20, (4, 3, 3))
+    problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=1.0)
+    borne = torch.zeros(20, problem.size, dtype=torch.float64).scatter_(1, problem.indicators(codes), 1.0)
+    assert torch.equal(borne, design(codes, sizes, tables))
+
+
+@given(cuts=st.lists(st.integers(0, 50), max_size=3).map(sorted), tables=st.integers(1, 3))
+@settings(max_examples=15, deadline=None)
+def test_equations_of_parts_add_up_to_those_of_all_rows(cuts: list[int], tables: int) -> None:
+    sizes = (4, 3, 3)
+    problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=8.0)
+    x, codes = rows(50, DIM), codes_of(50, sizes)
+    parts = [problem.equations(*part) for part in zip(x.tensor_split(cuts), codes.tensor_split(cuts), strict=True)]
+    added, whole = NormalEquations.added(parts), problem.equations(x, codes)
+    assert torch.equal(added.gram, whole.gram)
+    torch.testing.assert_close(added.sums, whole.sums)
+
+
+def test_rows_in_chunks_are_the_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = CodewordRidge((4, 3), 2, ridge=1.0, prefix_ridge=8.0)
+    x, codes = rows(50, DIM), codes_of(50, (4, 3))
+    whole = problem.equations(x, codes)
+    monkeypatch.setattr("wotd.quantization.ridge._CHUNK_ROWS", 7)
+    chunked = problem.equations(x, codes)
+    assert torch.equal(chunked.gram, whole.gram)
+    torch.testing.assert_close(chunked.sums, whole.sums)
+
+
+def test_a_codeword_shrinks_by_the_rows_that_bear_it() -> None:
+    problem = CodewordRidge((3,), 1, ridge=3.0, prefix_ridge=1.0)
+    x, codes = rows(10, DIM), torch.tensor([0] * 9 + [1]).unsqueeze(1)
+    weights = problem.solve(problem.equations(x, codes))
+    torch.testing.assert_close(weights[0], x[:9].mean(0) * 9 / 12)
+    torch.testing.assert_close(weights[1], x[9] * 1 / 4)
+    assert not weights[2].any()
+
+
+def test_a_prefix_that_no_row_bears_stands_for_the_sum_of_its_codewords() -> None:
+    problem = CodewordRidge((3, 2), 2, ridge=1.0, prefix_ridge=1.0)
+    codes = codes_of(40, (3, 2))
+    codes = codes[~((codes[:, 0] == 2) & (codes[:, 1] == 1))]
+    weights = problem.solve(problem.equations(rows(len(codes), DIM), codes))
+    stands_for = problem.codewords(weights).decode(torch.tensor([[2, 1]]))[0]
+    torch.testing.assert_close(stands_for, weights[2] + weights[3 + 1])
+
+
+def test_the_penalty_of_prefixes_draws_them_to_the_sum() -> None:
+    codes, x = codes_of(60, (3, 2)), rows(60, DIM)
+    apart = []
+    for prefix_ridge in (0.1, 10.0, 1e6):
+        problem = CodewordRidge((3, 2), 2, ridge=1.0, prefix_ridge=prefix_ridge)
+        apart.append(float(problem.solve(problem.equations(x, codes))[5:].norm()))
+    assert apart[0] > apart[1] > apart[2]
+    assert apart[2] < 1e-3
+
+
+def test_more_codewords_than_can_be_solved_for_are_refused() -> None:
+    assert CodewordRidge((8192, 8192), 1, ridge=1.0, prefix_ridge=1.0).size == 16384
+    with pytest.raises(ConfigurationError, match=r"level_sizes is \[8192, 8193\], which makes 16385 codewords"):
+        CodewordRidge((8192, 8193), 1, ridge=1.0, prefix_ridge=1.0)
+    with pytest.raises(ConfigurationError, match=r"at most 16384 are possible: lower a size, or .*max_prefixes"):
+        CodewordRidge((128, 128), 2, ridge=1.0, prefix_ridge=1.0)
+
+
+@pytest.mark.parametrize("name", ["ridge", "prefix_ridge"])
+@pytest.mark.parametrize("penalty", [0.0, -1.0, float("nan")])
+def test_penalties_are_above_nought(name: str, penalty: float) -> None:
+    with pytest.raises(ConfigurationError, match=rf"model\.quantizer\.{name} is {penalty}; expected more than 0"):
+        CodewordRidge((3, 2), 2, **{"ridge": 1.0, "prefix_ridge": 1.0, name: penalty})
