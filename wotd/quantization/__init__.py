@@ -8,7 +8,6 @@ from typing import Any
 from wotd.errors import ConfigurationError
 from wotd.quantization.fsq import FiniteScalarQuantizer
 from wotd.quantization.hvq import HierarchicalVectorQuantizer, Quantized
-from wotd.quantization.kmeans import kmeans
 
 Quantizer = HierarchicalVectorQuantizer | FiniteScalarQuantizer
 
@@ -42,5 +41,4 @@ __all__ = [
     "Quantized",
     "Quantizer",
     "build_quantizer",
-    "kmeans",
 ]
