@@ -227,7 +227,7 @@ class SemanticIDModel:
         out_of_domain: bool | None,
         min_confidence: float | None,
     ) -> EncodedText:
-        depth = len(code)
+        depth, confidence = len(code), [round(sure, 6) for sure in confidence]
         if min_confidence is not None:
             depth = next((level for level, sure in enumerate(confidence) if sure < min_confidence), depth)
         kept = SemanticID(tuple(code[:depth]))
@@ -235,7 +235,7 @@ class SemanticIDModel:
             code=list(kept),
             id=str(kept),
             names=self._names(kept),
-            confidence=[round(sure, 6) for sure in confidence[:depth]],
+            confidence=confidence[:depth],
             out_of_domain=out_of_domain,
             error=round(error, 6),
         )
