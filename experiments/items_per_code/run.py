@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wotd.quantization.codebook import assign, kmeans
+from wotd.quantization.kmeans import assign, kmeans
 
 LEVELS = 4
 SIZES = (64, 256)

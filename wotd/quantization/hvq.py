@@ -133,7 +133,8 @@ class HierarchicalVectorQuantizer(nn.Module):
         self.register_buffer("started", torch.tensor(False))
         self._options = {
             "feature_dim": feature_dim, "beam": beam, "fit_beam": fit_beam, "rounds": rounds,
-            "max_prefixes": max_prefixes, "ridge": ridge, "prefix_ridge": prefix_ridge, "reconstruction_weight": reconstruction_weight, "revive_below": revive_below,
+            "max_prefixes": max_prefixes, "ridge": ridge, "prefix_ridge": prefix_ridge,
+            "reconstruction_weight": reconstruction_weight, "revive_below": revive_below,
             "start_iterations": start_iterations,
         }  # fmt: skip
         self._codewords: tuple[tuple[int, ...], Codewords] | None = None
