@@ -196,7 +196,7 @@ def draw_reliability(pooled: dict[str, Any], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color="grey", linestyle="--")
     for name, curve in pooled.items():
         enough = curve.counts > 50
-        axis.plot(curve.confidence[enough], curve.accuracy[enough], marker="o", label=f"{name}, ECE {curve.ece:.3f}")
+        axis.plot(curve.confidence[enough], curve.accuracy[enough], marker="o", label=f"{name}, ECE {curve.expected_error:.3f}")
     axis.set(xlabel="confidence", ylabel="share that is the label, unseen authors", xlim=(0, 1), ylim=(0, 1))
     axis.legend()
     figure.savefig(path, dpi=130)
@@ -246,7 +246,7 @@ def main() -> None:
         for name, each in sure.items()
     }
     ece = {
-        name: {"pooled": pooled[name].ece, "by split": [reliability(c, r).ece for c, r in each]}
+        name: {"pooled": pooled[name].expected_error, "by split": [reliability(c, r).expected_error for c, r in each]}
         for name, each in sure.items()
     }
     arguments.output.mkdir(parents=True, exist_ok=True)
