@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,12 @@ from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, VectorsError
 from wotd.library import Branch, Library, Neighbor
+from wotd.providers.text import reading_ease
 from wotd.semantic_ids import SemanticID
+from wotd.taxonomy import Fact
+
+MEASURED = "reading_ease"
+"""The fact of a work that can be measured on any text."""
 
 MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
 """The longest text that is taken, in characters; an embedding model reads a few thousand at most."""
@@ -45,6 +50,9 @@ class EncodedText:
         out_of_domain: whether the text lies farther from what the model was trained on than 95 % of unseen
             passages do; None where it never saw any to compare with.
         error: squared error of the code's reconstruction over the variance of the training data.
+        facts: what the taxonomy's rules say of the passage itself, for each level that rests on what can be
+            measured on it: level, fact, value, and the code and name that the rule gives. A code is what the model
+            takes the work for; a fact is what these very words measure.
     """
 
     code: list[int]
@@ -53,6 +61,7 @@ class EncodedText:
     confidence: list[float]
     out_of_domain: bool | None
     error: float
+    facts: list[dict[str, Any]] = field(default_factory=list)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, as JSON lines carry it."""
@@ -205,7 +214,8 @@ class SemanticIDModel:
             raise InputError(f"min_confidence is {min_confidence}; expected 0 to 1.")
         first = 0
         for batch in _batched(texts, _TEXTS_AT_ONCE):
-            yield from self._encoded(self._embed(batch, first=first), min_confidence)
+            encoded = self._encoded(self._embed(batch, first=first), min_confidence)
+            yield from (replace(each, facts=self._facts(text)) for each, text in zip(encoded, batch, strict=True))
             first += len(batch)
 
     def _encoded(self, vectors_ND: NDArray[np.float32], min_confidence: float | None) -> list[EncodedText]:
@@ -239,6 +249,20 @@ class SemanticIDModel:
             out_of_domain=out_of_domain,
             error=round(error, 6),
         )
+
+    def _facts(self, text: str) -> list[dict[str, Any]]:
+        """What the rules say of the text where they rest on a fact that can be measured on it: its reading ease."""
+        taxonomy = self.artifacts.taxonomy
+        levels = [level for level in taxonomy.levels if level.fact == MEASURED] if taxonomy is not None else []
+        ease = reading_ease([text]) if levels else None
+        if ease is None:
+            return []
+        facts = {MEASURED: Fact.computed(ease)}
+        return [
+            {"level": level.name, "fact": MEASURED, "value": round(ease, 2), "code": code, "name": level.codes[code]}
+            for level in levels
+            if (code := level.code(facts)[0]) is not None
+        ]
 
     def _names(self, semantic_id: SemanticID) -> list[str]:
         taxonomy = self.artifacts.taxonomy

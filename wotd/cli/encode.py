@@ -76,7 +76,7 @@ def encode(
     """Give semantic IDs to texts, or codes to vectors.
 
     Reads texts from the arguments, from --input, or from stdin, one a line. Rows keep the fields of the
-    input and add code, id, names, confidence, out_of_domain and error; a field of the input that has one
+    input and add code, id, names, confidence, out_of_domain, error and facts; a field of the input that has one
     of these names goes on as input_NAME. Large files are streamed, and --output replaces its file only
     when everything is written.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from wotd.inference import SemanticIDModel
 
-_OURS = ("code", "id", "names", "confidence", "out_of_domain", "error")
+_OURS = ("code", "id", "names", "confidence", "out_of_domain", "error", "facts")
 """Fields of an encoded text, in order."""
 
 
@@ -55,6 +55,7 @@ def row_schema(fields: pa.Schema) -> pa.Schema:
     """The Arrow schema of :func:`encoded_rows` for inputs with these fields."""
     import pyarrow as pa
 
+    fact = {"level": pa.string(), "fact": pa.string(), "value": pa.float64(), "code": pa.int64(), "name": pa.string()}
     kept = [field.with_name(kept_name(field.name, fields.names)) for field in fields]
     types = {
         "code": pa.list_(pa.int64()),
@@ -63,5 +64,6 @@ def row_schema(fields: pa.Schema) -> pa.Schema:
         "confidence": pa.list_(pa.float64()),
         "out_of_domain": pa.bool_(),
         "error": pa.float64(),
+        "facts": pa.list_(pa.struct(fact)),
     }
     return pa.schema([*kept, *((name, types[name]) for name in _OURS)])
