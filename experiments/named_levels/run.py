@@ -196,7 +196,12 @@ def draw_reliability(pooled: dict[str, Any], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color="grey", linestyle="--")
     for name, curve in pooled.items():
         enough = curve.counts > 50
-        axis.plot(curve.confidence[enough], curve.accuracy[enough], marker="o", label=f"{name}, ECE {curve.expected_error:.3f}")
+        axis.plot(
+            curve.confidence[enough],
+            curve.accuracy[enough],
+            marker="o",
+            label=f"{name}, ECE {curve.expected_error:.3f}",
+        )
     axis.set(xlabel="confidence", ylabel="share that is the label, unseen authors", xlim=(0, 1), ylim=(0, 1))
     axis.legend()
     figure.savefig(path, dpi=130)

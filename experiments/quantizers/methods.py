@@ -14,11 +14,12 @@ OURS: dict[str, list[str]] = {
     "deep": [],
     "greedy": ["model.quantizer.beam=1", "model.quantizer.fit_beam=4"],
     "wide": [
-        "model.quantizer.beam=32",
+        "model.quantizer.beam=64",
         "model.quantizer.fit_beam=4",
         "model.quantizer.rounds=24",
-        "trainer.max_epochs=1",
-    ],
+        "model.quantizer.prefix_weight=0.1",
+        "trainer.max_epochs=0",
+    ],  # fmt: skip
 }
 """Our settings: a name, and what it changes of ``+experiment=deep``. ``start`` is the closed-form start alone."""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wotd.inference import SemanticIDModel
 from wotd.pipeline import train_wotd_pipeline
 
-COMMON = ["+experiment=deep", "data.val_fraction=0.05", "data.test_fraction=0", "~callbacks.progress"]
+COMMON = ["+experiment=deep", "data.val_fraction=0.02", "data.test_fraction=0", "~callbacks.progress"]
 """What every setting shares. The held-out rows are a file of their own, so none are kept for a test."""
 
 

@@ -75,7 +75,13 @@ class Codewords:
         return [[2 * (points @ added.T) for points in before[: i + 1]] for i, added in enumerate(self.added)]
 
     def search(
-        self, latents_BZ: Tensor, width: int, *, surprise: Sequence[Tensor | None] = (), weight: float = 1.0
+        self,
+        latents_BZ: Tensor,
+        width: int,
+        *,
+        surprise: Sequence[Tensor | None] = (),
+        weight: float = 1.0,
+        prefix_weight: float = 0.0,
     ) -> Tensor:
         """The code that costs least of those a beam of that width comes across, int64 B×L.
 
@@ -87,6 +93,7 @@ class Codewords:
             width: prefixes that go on from one level to the next.
             surprise: per level B×K, or None, what saying a code costs beside the distance.
             weight: of squared distances.
+            prefix_weight: what the squared distance of each shorter prefix counts, as a share of that of the code.
         """
         sizes, tables = self.level_sizes, len(self.tables)
         surprise = [*surprise, *[None] * (len(sizes) - len(surprise))]
@@ -117,7 +124,7 @@ class Codewords:
             parent_BW, codes_BW = best_BW // size, best_BW % size
             if not last:
                 distance_BW = distance_BWK.flatten(1).gather(1, best_BW)
-                surprise_BW = surprise_BW.gather(1, parent_BW)
+                surprise_BW = surprise_BW.gather(1, parent_BW) + prefix_weight * weight * distance_BW
                 if said_BK is not None:
                     surprise_BW = surprise_BW + said_BK.gather(1, codes_BW)
             if level < tables:

@@ -5,6 +5,7 @@ Shape letters: N rows, B batch, L levels, K codes of a level, Z latent, F featur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,7 @@ class HierarchicalVectorQuantizer(nn.Module):
         max_prefixes: int = 4096,
         ridge: float = 3.0,
         prefix_ridge: float = 64.0,
+        prefix_weight: float = 0.0,
         reconstruction_weight: float = 3.0,
         revive_below: float = 0.02,
         start_iterations: int = 5,
@@ -88,6 +90,8 @@ class HierarchicalVectorQuantizer(nn.Module):
             max_prefixes: levels with at most so many prefixes get a table of what each stands for.
             ridge: penalty of a codeword, in rows.
             prefix_ridge: penalty, in rows, of what sets a prefix apart from the sum of its codewords.
+            prefix_weight: what the squared error of each shorter prefix counts, as a share of that of the code;
+                more of it makes prefixes stand for more, and whole codes for less.
             reconstruction_weight: what the squared error of a code, in shares of the variance, counts
                 against the log probabilities (nats) that taught levels give its indices.
             revive_below: use, as a share of an even share, below which a free level's code is moved.
@@ -108,6 +112,8 @@ class HierarchicalVectorQuantizer(nn.Module):
             raise ConfigurationError(
                 f"model.quantizer.reconstruction_weight is {reconstruction_weight}; expected more than 0."
             )
+        if not 0 <= prefix_weight < math.inf:
+            raise ConfigurationError(f"model.quantizer.prefix_weight is {prefix_weight}; expected 0 or more.")
         if not 0 <= revive_below < 1:
             raise ConfigurationError(
                 f"model.quantizer.revive_below is {revive_below}; expected 0 or more and less than 1."
@@ -120,9 +126,12 @@ class HierarchicalVectorQuantizer(nn.Module):
         self.taught = tuple(sorted(int(level) for level in taught))
         self.beam, self.fit_beam = beam, fit_beam
         self.rounds, self.start_iterations = rounds, start_iterations
+        self.prefix_weight = prefix_weight
         self.reconstruction_weight, self.revive_below = reconstruction_weight, revive_below
         self.tables = levels_with_table(self.level_sizes, max_prefixes)
-        self._ridge = CodewordRidge(self.level_sizes, self.tables, ridge=ridge, prefix_ridge=prefix_ridge)
+        self._ridge = CodewordRidge(
+            self.level_sizes, self.tables, ridge=ridge, prefix_ridge=prefix_ridge, prefix_weight=prefix_weight
+        )
         for level, points in enumerate(self._shapes()):
             self.register_buffer(f"points_{level}", torch.zeros(points, dim))
         self.readings = nn.ModuleDict(
@@ -134,8 +143,8 @@ class HierarchicalVectorQuantizer(nn.Module):
         self._options = {
             "feature_dim": feature_dim, "beam": beam, "fit_beam": fit_beam, "rounds": rounds,
             "max_prefixes": max_prefixes, "ridge": ridge, "prefix_ridge": prefix_ridge,
-            "reconstruction_weight": reconstruction_weight, "revive_below": revive_below,
-            "start_iterations": start_iterations,
+            "prefix_weight": prefix_weight, "reconstruction_weight": reconstruction_weight,
+            "revive_below": revive_below, "start_iterations": start_iterations,
         }  # fmt: skip
         self._codewords: tuple[tuple[int, ...], Codewords] | None = None
 
@@ -210,7 +219,9 @@ class HierarchicalVectorQuantizer(nn.Module):
     def encode(self, latents_BZ: Tensor, features_BF: Tensor | None = None, *, beam: int | None = None) -> Tensor:
         """Codes of latents, int64 B×L; ``beam`` in place of its own width."""
         cost = self._cost(self._readings(latents_BZ, features_BF))
-        return self.codewords.search(latents_BZ, self.beam if beam is None else beam, **cost)
+        return self.codewords.search(
+            latents_BZ, self.beam if beam is None else beam, prefix_weight=self.prefix_weight, **cost
+        )
 
     def decode(self, codes_BL: Tensor) -> Tensor:
         """What codes, or prefixes of codes, stand for, B×Z."""
@@ -224,7 +235,11 @@ class HierarchicalVectorQuantizer(nn.Module):
             readings = self._readings(latents_BZ, None if features_BF is None else features_BF.float())
             with torch.no_grad():
                 cost = self._cost({level: distances_BK.detach() for level, distances_BK in readings.items()})
-                codes_BL = None if self.training else self.codewords.search(latents_BZ, self.beam, **cost)
+                codes_BL = (
+                    None
+                    if self.training
+                    else self.codewords.search(latents_BZ, self.beam, prefix_weight=self.prefix_weight, **cost)
+                )
             codes_BL, distances, left_B = self.codewords.walk(latents_BZ, codes_BL, **cost)
             stands_for_BZ = self.decode(codes_BL)
             quantized_BZ = latents_BZ + (stands_for_BZ - latents_BZ).detach()  # its value, the gradient of the latents
@@ -318,7 +333,9 @@ class HierarchicalVectorQuantizer(nn.Module):
             for rows in torch.split(rows_n, _CHUNK_ROWS):
                 features = None if features_NF is None else features_NF[rows]
                 cost = self._cost(self._readings(latents_NZ[rows], features))
-                parts.append(codewords.search(latents_NZ[rows], self.fit_beam, **cost))
+                parts.append(
+                    codewords.search(latents_NZ[rows], self.fit_beam, prefix_weight=self.prefix_weight, **cost)
+                )
             return torch.cat(parts)
 
         self._adopt(

@@ -52,7 +52,9 @@ class NormalEquations:
 class CodewordRidge:
     """The regression for given level sizes."""
 
-    def __init__(self, level_sizes: Sequence[int], tables: int, *, ridge: float, prefix_ridge: float) -> None:
+    def __init__(
+        self, level_sizes: Sequence[int], tables: int, *, ridge: float, prefix_ridge: float, prefix_weight: float = 0.0
+    ) -> None:
         """Set the problem up.
 
         Args:
@@ -60,6 +62,7 @@ class CodewordRidge:
             tables: how many leading levels have a table of prefixes.
             ridge: penalty of a level's codewords, in rows: one that n rows bear shrinks by n / (n + ridge).
             prefix_ridge: penalty, likewise, of what sets a prefix apart from the sum of its codewords.
+            prefix_weight: what the squared error of each shorter prefix counts, as a share of that of the code.
 
         Raises:
             ConfigurationError: if there are too many codes to solve for, or a penalty is not positive.
@@ -76,6 +79,11 @@ class CodewordRidge:
                 f"model.level_sizes is {list(level_sizes)}, which makes {self.first[-1]} codewords to solve for; at "
                 f"most {MAX_INDICATORS} are possible: lower a size, or model.quantizer.max_prefixes."
             )
+        # An indicator has a part in its own prefix and all longer ones; a pair of them, in those of the longer.
+        depths = [*range(len(level_sizes)), *range(1, tables)]
+        counts = [1 + prefix_weight * (len(level_sizes) - 1 - depth) for depth in depths]
+        self.count_M = torch.tensor(counts).repeat_interleave(torch.tensor(sizes))
+        self.weighted = prefix_weight > 0
         penalties = [ridge] * sum(level_sizes) + [prefix_ridge] * sum(prefixes)
         self.penalty_M = torch.tensor(penalties, dtype=torch.float64)
 
@@ -106,7 +114,12 @@ class CodewordRidge:
             gram += torch.bincount(pairs, minlength=size * size)
             for column in columns:
                 sums.index_add_(0, column, latents)
-        return NormalEquations(gram.view(size, size), sums)
+        gram = gram.view(size, size)
+        if self.weighted:
+            count_M = self.count_M.to(device)
+            gram *= torch.minimum(count_M.unsqueeze(0), count_M.unsqueeze(1))
+            sums *= count_M.unsqueeze(1)
+        return NormalEquations(gram, sums)
 
     def solve(self, equations: NormalEquations) -> Tensor:
         """Weights of the indicators, M×Z."""
