@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from wotd import artifacts
 from wotd.embeddings import Embedder
+from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.evaluation import encode_vectors
 from wotd.providers.base import Dropped
@@ -48,20 +49,16 @@ def invented_corpora() -> Corpora:
     return Corpora(works, texts, Dropped(), [])
 
 
-def make_text_artifacts(folder: Path, embedder: Embedder, *, texts: bool = True) -> Path:
+def make_text_artifacts(
+    folder: Path, embedder: Embedder, *, features: Embedder | None = None, texts: bool = True
+) -> Path:
     """Artifacts of the invented corpora with the levels of the taxonomy, the first of them taught."""
-    corpora = invented_corpora()
-    vectors = embedder.embed(corpora.texts)
+    corpora, view = invented_corpora(), TextView(embedder, features)
+    vectors = view.embed(corpora.texts)
     labels = corpora.labels.copy()
     labels[:, 1] = -1
-    encoder = started(vectors, TAXONOMY.sizes, labels)
-    embedding = {
-        "settings": embedder.settings(),
-        "dimension": embedder.dimension,
-        "fingerprint": embedder.fingerprint.to_mapping(),
-        "probe": [float(value) for value in embedder.probe()],
-    }
-    return write(folder, encoder, vectors, corpora=corpora, embedding=embedding, texts=texts)
+    encoder = started(vectors, TAXONOMY.sizes, labels, feature_dim=view.feature_dim)
+    return write(folder, encoder, vectors, corpora=corpora, embedder=embedder, features=features, texts=texts)
 
 
 def make_vector_artifacts(folder: Path, rows: int = 60, dim: int = 6, sizes: tuple[int, ...] = (4, 3, 2)) -> Path:
@@ -71,15 +68,22 @@ def make_vector_artifacts(folder: Path, rows: int = 60, dim: int = 6, sizes: tup
 
 
 def started(
-    vectors: np.ndarray, sizes: tuple[int, ...], labels: np.ndarray | None = None, seed: int = 0
+    vectors: np.ndarray,
+    sizes: tuple[int, ...],
+    labels: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    feature_dim: int = 0,
 ) -> SemanticEncoder:
     """An encoder at its closed-form start, its first level taught where there are labels."""
+    dim = vectors.shape[1] - feature_dim
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = SemanticEncoder(
-            vectors.shape[1],
+            dim,
             sizes,
-            latent_dim=min(8, vectors.shape[1]),
+            feature_dim=feature_dim,
+            latent_dim=min(8, dim),
             hidden=(8,),
             quantizer_options={} if labels is None else {"taught": [0]},
         )
@@ -95,7 +99,8 @@ def write(
     vectors: np.ndarray,
     *,
     corpora: Corpora | None = None,
-    embedding: dict[str, Any] | None = None,
+    embedder: Embedder | None = None,
+    features: Embedder | None = None,
     texts: bool = True,
     rows: int | None = None,
 ) -> Path:
@@ -111,10 +116,23 @@ def write(
             place,
             {
                 "encoder": encoder.config,
-                "embedding": embedding,
+                "embedding": described(embedder),
+                "features": described(features),
                 "taxonomy": taxonomy and taxonomy.to_mapping(),
                 "named": taxonomy is not None,
                 "encode_mode": encoder.quantizer.encode_mode,
             },
         )
     return folder
+
+
+def described(embedder: Embedder | None) -> dict[str, Any] | None:
+    """What artifacts keep of an embedding model, or of features."""
+    if embedder is None:
+        return None
+    return {
+        "settings": embedder.settings(),
+        "dimension": embedder.dimension,
+        "fingerprint": embedder.fingerprint.to_mapping(),
+        "probe": [float(value) for value in embedder.probe()],
+    }

@@ -201,7 +201,8 @@ def test_checksums_that_are_none(folder: Path, digest: object) -> None:
         {"quantizer": "fsq", "quantizer_options": {}},
         {"quantizer": "pq"},
         {"quantizer_options": {"taught": [7]}},
-        {"quantizer_options": {"beam": 3}},
+        {"quantizer_options": {"max_prefixes": 4}},
+        {"quantizer_options": {"decay": 0.99}},
         {"quantizer_options": 3},
         {"unknown": 1},
         {"input_dim": None},
@@ -222,11 +223,11 @@ def test_weights_that_are_none_though_their_checksum_is_right(folder: Path, cont
 
 def test_a_tensor_that_is_missing_is_named(folder: Path) -> None:
     weights = load_file(folder / WEIGHTS)
-    del weights["quantizer.codebooks.1.embed_KZ"]
+    del weights["quantizer.points_1"]
     save_file(weights, folder / WEIGHTS)
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     reconfigure(folder, lambda config: config["files"].update({WEIGHTS: digest}))
-    refused(folder, r"does not fit config\.json: .*quantizer\.codebooks\.1\.embed_KZ")
+    refused(folder, r"does not fit config\.json: .*quantizer\.points_1")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,10 @@ def refusal(*overrides: str) -> str:
             ["embedding=minilmm"],
             "embedding has no option 'minilmm'; the nearest is 'minilm'; it has bge_base, bge_small",
         ),
-        (["model/quantizer=vq"], "model/quantizer has no option 'vq'; the nearest is 'hvq'; it has fsq, hvq."),
+        (
+            ["model/quantizer=vq"],
+            "model/quantizer has no option 'vq'; the nearest is 'hvq'; it has fsq, hvq, hvq_deep.",
+        ),
         (["+experiment=nope"], "experiment has no option 'nope'; it has deep, lsa, minilm."),
         (["experiment=minilm"], "experiment=minilm adds to the config; write it with a plus sign: +experiment=minilm."),
         (["sweep=embeddings"], "write it with a plus sign: +sweep=embeddings."),

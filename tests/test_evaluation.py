@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from wotd.encoders import SemanticEncoder
-from wotd.evaluation import encode_vectors, evaluate, evaluate_churn, fit_probes, row_errors
+from wotd.evaluation import encode_vectors, evaluate, evaluate_churn, fit_probes
 from wotd.metrics import normalized_mse
 from wotd.taxonomy import Taxonomy
 
@@ -126,18 +126,6 @@ def test_chunks_and_memory_maps_change_nothing(
     assert whole["nmse"] == pytest.approx(normalized_mse(x, encoder.decode(encoder.encode(x))), rel=1e-5)
 
 
-def test_errors_of_rows_are_over_the_variance_of_the_training_data(encoder: SemanticEncoder) -> None:
-    vectors, rows = matrix(300, 3), np.arange(300)
-    codes = encode_vectors(encoder, vectors, rows)
-    decoded = encoder.decode(torch.from_numpy(codes)).numpy()
-    expected = ((decoded - vectors) ** 2).mean(1) / float(encoder.scale) ** 2
-    np.testing.assert_allclose(row_errors(encoder, vectors, rows, codes), expected, rtol=1e-4)
-    trained = matrix(200)
-    codes = encode_vectors(encoder, trained, np.arange(200))
-    errors = row_errors(encoder, trained, np.arange(200), codes)
-    assert errors.mean() == pytest.approx(evaluate(encoder, trained, np.arange(200))["nmse"], rel=1e-4)
-
-
 @pytest.mark.parametrize("rows", [0, 1, 3, 7])
 @pytest.mark.parametrize("row", range(5))
 def test_rows_that_are_none_or_equal_measure_only_what_they_can(encoder: SemanticEncoder, row: int, rows: int) -> None:
@@ -211,10 +199,6 @@ def test_columns_beside_the_embedding_are_not_reconstructed_but_probed() -> None
     narrow = evaluate(KnownCodes(), vectors, rows, labels_NL=labels, taxonomy=TAXONOMY)
     assert metrics["probe/style/accuracy"] == 1
     assert {name: value for name, value in metrics.items() if not name.startswith("probe/")} == narrow
-    assert np.array_equal(
-        row_errors(KnownCodes(), wide, rows, encode_vectors(KnownCodes(), wide, rows)),
-        row_errors(KnownCodes(), vectors, rows, encode_vectors(KnownCodes(), vectors, rows)),
-    )
 
 
 def test_samples_are_spread_over_all_rows(encoder: SemanticEncoder, monkeypatch: pytest.MonkeyPatch) -> None:

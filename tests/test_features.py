@@ -13,9 +13,8 @@ import pytest
 import torch
 from made_artifacts import make_text_artifacts
 
-from wotd.artifacts import CONFIG, Artifacts
+from wotd.artifacts import CONFIG
 from wotd.embeddings import SentenceTransformerEmbedder, Stylometry
-from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, EmbeddingError, VectorsError
 from wotd.inference import SemanticIDModel
 
@@ -24,38 +23,22 @@ WIDTH = 32
 FEATURES = Stylometry().dimension
 
 
-class Blind(SemanticEncoder):
-    """Reads rows with features and looks at the embedding alone, so its codes are those without features."""
-
-    def latents(self, x_BD: torch.Tensor) -> torch.Tensor:
-        return super().latents(x_BD[:, :WIDTH])
-
-
 @pytest.fixture(scope="module")
 def plain(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     embedder = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu")
     return make_text_artifacts(tmp_path_factory.mktemp("plain") / "artifacts", embedder)
 
 
+@pytest.fixture(scope="module")
+def made(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    embedder = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu")
+    return make_text_artifacts(tmp_path_factory.mktemp("made") / "artifacts", embedder, features=Stylometry())
+
+
 @pytest.fixture
-def featured(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same artifacts, as if trained with features beside the embedding."""
-    folder = shutil.copytree(plain, tmp_path / "featured")
-    encoder = Blind.from_config(Artifacts.open(plain).config["encoder"])
-    encoder.load_state_dict(Artifacts.open(plain).encoder().state_dict())
-    monkeypatch.setattr(Artifacts, "encoder", lambda self: encoder.eval().requires_grad_(False))
-
-    def add(config: dict[str, Any]) -> None:
-        ours = Stylometry()
-        config["encoder"]["feature_dim"] = ours.dimension
-        config["features"] = {
-            "settings": ours.settings(),
-            "dimension": ours.dimension,
-            "fingerprint": ours.fingerprint.to_mapping(),
-            "probe": ours.probe().tolist(),
-        }
-
-    return reconfigured(folder, add)
+def featured(made: Path, tmp_path: Path) -> Path:
+    """Artifacts whose first level sees features beside the embedding; a test may spoil them."""
+    return shutil.copytree(made, tmp_path / "featured")
 
 
 def reconfigured(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
@@ -87,6 +70,17 @@ def test_errors_and_distances_are_those_of_the_embedding(featured: Path) -> None
     assert distances[0] == pytest.approx(np.square(nearest - model.embedder.embed(TEXTS[:1])[0]).sum(), rel=1e-3)
 
 
+def test_features_decide_what_taught_levels_say(featured: Path) -> None:
+    """With those of other texts, confidence in the taught level is another; what a code stands for is not."""
+    model = SemanticIDModel.load(featured)
+    rows = torch.from_numpy(model.embed(TEXTS))
+    exchanged = torch.cat([rows[:, :WIDTH], rows[:, WIDTH:].roll(1, 0)], 1)
+    taught, _ = model.encoder.level_distances(rows)
+    other, _ = model.encoder.level_distances(exchanged)
+    assert not torch.allclose(taught, other)
+    assert torch.equal(model.encoder.latents(rows), model.encoder.latents(exchanged))
+
+
 def test_vectors_without_features_are_refused(featured: Path) -> None:
     model = SemanticIDModel.load(featured)
     with pytest.raises(VectorsError, match=rf"shape \(2, {WIDTH}\); expected N×{WIDTH + FEATURES}"):
@@ -112,9 +106,12 @@ def test_features_with_other_values_are_refused(featured: Path) -> None:
 
 
 def test_an_encoder_of_another_width_is_refused(featured: Path) -> None:
-    reconfigured(featured, lambda config: config["encoder"].update(feature_dim=3))
-    with pytest.raises(ArtifactError, match=rf"features of a text are {FEATURES}, the encoder expects 3"):
+    reconfigured(featured, lambda config: config.update(features=None))
+    with pytest.raises(ArtifactError, match=rf"features of a text are 0, the encoder expects {FEATURES}"):
         SemanticIDModel.load(featured).embed(TEXTS)
+    reconfigured(featured, lambda config: config["encoder"].update(feature_dim=3))
+    with pytest.raises(ArtifactError, match=r"encoder\.safetensors does not fit config\.json"):
+        SemanticIDModel.load(featured)
 
 
 def test_artifacts_without_features_have_none(plain: Path) -> None:
@@ -143,7 +140,9 @@ def test_the_shell_tells_rows_from_embeddings(
     assert np.load(codes).tolist() == [each.code for each in SemanticIDModel.load(featured).encode(TEXTS)]
 
 
-def test_the_shell_assigns_anew_where_features_differ(featured: Path, tmp_path: Path) -> None:
+def test_the_shell_assigns_anew_where_features_differ(
+    featured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import pyarrow.parquet as pq
 
     from wotd.cli import run
@@ -156,9 +155,10 @@ def test_the_shell_assigns_anew_where_features_differ(featured: Path, tmp_path: 
     origin = json.loads(pq.read_schema(target).metadata[b"wotd.origin"])
     assert origin["features"] == Stylometry().fingerprint.digest
     assert run(arguments) == 0
-    reconfigured(featured, lambda config: config.update(features=None))
-    reconfigured(featured, lambda config: config["encoder"].pop("feature_dim"))
+    other = {b"wotd.origin": json.dumps({**origin, "features": "0" * 64}).encode()}
+    pq.write_table(pq.read_table(target).replace_schema_metadata(other), target)
     assert run(arguments) == 1
+    assert "exists, but not from this texts.txt with these artifacts" in capsys.readouterr().err
 
 
 def test_inspect_names_them(featured: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import shutil
 from collections import Counter
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from made_artifacts import TAXONOMY, invented_corpora, make_text_artifacts, make_vector_artifacts, started, write
 from tiny_model import build_tiny_model
 
+from wotd.artifacts import CONFIG, WEIGHTS, save_encoder
 from wotd.embeddings import SentenceTransformerEmbedder
 from wotd.embeddings.lsa import LSAEmbedder
 from wotd.errors import ArtifactError, EmbeddingError, InputError, VectorsError
@@ -82,7 +85,7 @@ def test_confidence_is_the_probability_of_the_code_among_all(
         probabilities = logits.softmax(1)
         torch.testing.assert_close(probabilities.sum(1), torch.ones(len(TEXTS)))
         for row, each in enumerate(encoded):
-            assert each.confidence[level] == pytest.approx(float(probabilities[row].max()), abs=1e-5)
+            assert each.confidence[level] == pytest.approx(float(probabilities[row, each.code[level]]), abs=1e-5)
 
 
 def test_the_same_text_gets_the_same_code_in_any_company(model: SemanticIDModel) -> None:
@@ -92,16 +95,17 @@ def test_the_same_text_gets_the_same_code_in_any_company(model: SemanticIDModel)
 
 
 def test_min_confidence_keeps_the_prefix_it_is_sure_of(model: SemanticIDModel) -> None:
-    whole = model.encode(TEXTS)
+    texts = [*TEXTS, "sea wind", "a cold letter of the house at the sea"]  # two kinds at once: less sure than one
+    whole = model.encode(texts)
     for least in (0.0, 0.3, 0.6, 0.9, 1.0):
-        for full, cut in zip(whole, model.encode(TEXTS, min_confidence=least), strict=True):
-            depth = next((level for level, sure in enumerate(full.confidence) if round(sure, 6) < least), 2)
+        for full, cut in zip(whole, model.encode(texts, min_confidence=least), strict=True):
+            depth = next((level for level, sure in enumerate(full.confidence) if sure < least), 2)
             assert cut.code == full.code[:depth]
             assert cut.id == "-".join(map(str, full.code[:depth]))
             assert (cut.names, cut.confidence) == (full.names[:depth], full.confidence[:depth])
             assert (cut.error, cut.out_of_domain) == (full.error, full.out_of_domain)
     low, high, *_ = sorted({each.confidence[0] for each in whole})
-    cut = model.encode(TEXTS, min_confidence=(low + high) / 2)
+    cut = model.encode(texts, min_confidence=(low + high) / 2)
     assert [each.id for each in cut].count("") == sum(each.confidence[0] == low for each in whole)
     assert all(each.code == each.names == each.confidence == [] for each in cut if not each.id)
 
@@ -112,15 +116,30 @@ def test_confidences_that_are_none_are_refused(model: SemanticIDModel, least: fl
         model.encode(TEXTS, min_confidence=least)
 
 
-def test_what_reconstructs_worse_than_the_limit_is_out_of_domain(artifacts: Path) -> None:
+def test_what_lies_farther_off_than_the_limit_is_out_of_domain(
+    artifacts: Path, embedder: SentenceTransformerEmbedder
+) -> None:
     model = SemanticIDModel.load(artifacts)
-    errors = sorted(each.error for each in model.encode(TEXTS))
-    for limit, strange in ((errors[1], 2), (None, 0), (0.0, 4)):
-        model.artifacts = type(model.artifacts)(artifacts, {**model.artifacts.config, "out_of_domain_error": limit})
-        flags = [each.out_of_domain for each in model.encode(TEXTS)]
-        assert all((flag is None) == (limit is None) for flag in flags), "what was not measured is not denied"
-        found = sum(flag is True for flag in flags)
-        assert abs(found - strange) <= (limit == errors[1])  # the error shown is rounded
+    domain = model.encoder.domain
+    scores = domain.score(torch.from_numpy(embedder.embed(TEXTS)))
+    between = float(scores.sort().values[1:3].mean())
+    for limit, strange in ((between, (scores > between).tolist()), (0.0, [True] * 4), (1e9, [False] * 4)):
+        domain.limit.fill_(limit)
+        assert [each.out_of_domain for each in model.encode(TEXTS)] == strange
+
+
+def test_without_a_limit_nothing_is_said_of_the_domain(artifacts: Path, tmp_path: Path) -> None:
+    """What was not measured is not denied: the limit of artifacts whose training saw no unseen rows is infinite."""
+    folder = shutil.copytree(artifacts, tmp_path / "artifacts")
+    model = SemanticIDModel.load(artifacts)
+    model.encoder.domain.limit.fill_(torch.inf)
+    save_encoder(folder, model.encoder)
+    config = json.loads((folder / CONFIG).read_text())
+    config["files"][WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    (folder / CONFIG).write_text(json.dumps(config))
+    encoded = SemanticIDModel.load(folder).encode(TEXTS)
+    assert [each.out_of_domain for each in encoded] == [None] * 4
+    assert encoded[0].to_mapping()["out_of_domain"] is None
 
 
 def test_streams_of_any_length_keep_their_order(model: SemanticIDModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,13 +233,8 @@ def test_an_embedding_model_of_another_width_is_refused(
 ) -> None:
     texts = invented_corpora().texts
     narrow = SentenceTransformerEmbedder(str(tiny_model_path), truncate_dim=16, device="cpu")
-    embedding = {
-        "settings": embedder.settings(),  # 32 wide
-        "fingerprint": embedder.fingerprint.to_mapping(),
-        "probe": embedder.probe().tolist(),
-    }
     vectors = narrow.embed(texts)
-    folder = write(tmp_path / "artifacts", started(vectors, (4, 3)), vectors, embedding=embedding)
+    folder = write(tmp_path / "artifacts", started(vectors, (4, 3)), vectors, embedder=embedder)  # 32 wide
     with pytest.raises(ArtifactError, match="dimension mismatch: the embedding model gives vectors of length 32"):
         SemanticIDModel.load(folder).encode(TEXTS)
 
@@ -384,7 +398,8 @@ def test_browsing_counts_what_lies_below(model: SemanticIDModel) -> None:
     assert leaf.passages == below.children[0]["passages"]
 
 
-def test_what_nothing_bears_is_empty(bare: SemanticIDModel) -> None:
+def test_what_nothing_bears_is_empty(tmp_path: Path) -> None:
+    bare = SemanticIDModel.load(make_vector_artifacts(tmp_path / "artifacts", rows=20))  # fewer than the 24 codes
     stored = {tuple(code) for code in bare.artifacts.codes()["code"].to_pylist()}
     unborne = next((a, b, c) for a in range(4) for b in range(3) for c in range(2) if (a, b, c) not in stored)
     assert bare.browse(unborne).passages == 0
@@ -489,11 +504,10 @@ def test_bare_vectors_refuse_texts_in_one_sentence(bare: SemanticIDModel) -> Non
 
 
 def test_artifacts_without_passages_encode_but_have_no_neighbors(
-    embedder: SentenceTransformerEmbedder, model: SemanticIDModel, tmp_path: Path
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
-    embedding = model.artifacts.config["embedding"]
     vectors = embedder.embed(invented_corpora().texts)
-    folder = write(tmp_path / "artifacts", started(vectors, (4, 3)), vectors, embedding=embedding, rows=0)
+    folder = write(tmp_path / "artifacts", started(vectors, (4, 3)), vectors, embedder=embedder, rows=0)
     empty = SemanticIDModel.load(folder)
     assert len(empty.encode(TEXTS)) == 4
     assert empty.browse() == type(empty.browse())("", [], 0, [], [])

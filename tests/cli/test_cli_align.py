@@ -8,6 +8,8 @@ from made_artifacts import make_vector_artifacts, started, write
 
 from wotd.artifacts import Artifacts
 
+pytest_plugins = ["artifact_fixtures"]
+
 
 @pytest.fixture
 def pair(tmp_path):
