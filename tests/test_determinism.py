@@ -81,7 +81,9 @@ class BreakLevel(Callback):
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
         if trainer.current_epoch == 1:
-            pl_module.model.quantizer.points_1.view(4, 4, -1)[:, 1:] = 1e3
+            quantizer = pl_module.model.quantizer
+            quantizer.points_1.view(4, 4, -1)[:, 1:] = 1e3
+            quantizer.points_2.view(4, 4, 4, -1)[:, 1:] = 1e3
 
 
 def process(rank: int, folder: str, port: int) -> None:

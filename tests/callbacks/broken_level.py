@@ -9,7 +9,11 @@ from wotd.module import SemanticIDModule
 
 @torch.no_grad()
 def break_level(module: SemanticIDModule, level: int, distance: float = 1e3) -> None:
-    """Move what all codes of a level but the first stand for out of reach, whatever comes before them."""
+    """Move whatever codes stand for, but those that begin in the first code of a level, out of reach.
+
+    Longer codes are moved too, or a beam that goes on with several prefixes would find its way around.
+    """
     quantizer = module.model.quantizer
-    points = getattr(quantizer, f"points_{level}")
-    points.view(-1, quantizer.level_sizes[level], quantizer.dim)[:, 1:] = distance
+    for later in range(level, quantizer.tables):
+        points = getattr(quantizer, f"points_{later}").view(*quantizer.level_sizes[: later + 1], quantizer.dim)
+        points.movedim(level, 0)[1:] = distance

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wotd.encoders import SemanticEncoder
 from wotd.metrics.usage import level_usage
 from wotd.module import SemanticIDModule
 from wotd.quantization import HierarchicalVectorQuantizer
@@ -55,7 +56,7 @@ def collapsed_levels(module: SemanticIDModule, x_ND: Tensor, *, perplexity_below
     collapsed = [level for level, usage in enumerate(usages) if usage.perplexity < perplexity_below]
     if not collapsed:
         return []
-    latents_NZ = model.latents(x_ND)
+    latents_NZ = _latents(model, x_ND)
     taught = [level for level in collapsed if level in model.quantizer.taught]
     causes = {level: _cause(module, level, latents_NZ, codes_NL) for level in collapsed}
     if len(collapsed) == len(usages):
@@ -72,6 +73,15 @@ def collapsed_levels(module: SemanticIDModule, x_ND: Tensor, *, perplexity_below
         )
         for level in collapsed
     ]
+
+
+def _latents(model: SemanticEncoder, x_ND: Tensor) -> Tensor:
+    """Latents as the model would encode them, N×Z: in eval mode, which drops no units."""
+    training = model.training
+    model.eval()
+    latents_NZ = model.latents(x_ND)
+    model.train(training)
+    return latents_NZ
 
 
 def _cause(module: SemanticIDModule, level: int, latents_NZ: Tensor, codes_NL: Tensor) -> str:
