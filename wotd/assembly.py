@@ -82,9 +82,9 @@ def build_module(
         "model",
         input_dim=dimension,
         taxonomy=taxonomy,
+        feature_dim=feature_dim,
         seed=config.seed,
         provenance=provenance,
-        **({"feature_dim": feature_dim} if feature_dim else {}),
     )
     return module
 
