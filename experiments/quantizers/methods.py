@@ -19,7 +19,7 @@ OURS: dict[str, list[str]] = {
         "model.quantizer.rounds=24",
         "model.quantizer.prefix_weight=0.1",
         "trainer.max_epochs=0",
-    ],  # fmt: skip
+    ],
 }
 """Our settings: a name, and what it changes of ``+experiment=deep``. ``start`` is the closed-form start alone."""
 

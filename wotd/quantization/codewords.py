@@ -105,7 +105,7 @@ class Codewords:
         for level, size in enumerate(sizes):
             points_BP = self._squares[level] - 2 * products[level]
             if level < tables:  # absolute, looked up at the children of each prefix
-                distance_BWK = points_BP.reshape(len(points_BP), -1, size)
+                distance_BWK = points_BP.reshape(len(points_BP), points_BP.shape[1] // size, size)
                 distance_BWK = distance_BWK[rows_B1, numbers_BW] if level else distance_BWK
             else:
                 distance_BWK = distance_BW.unsqueeze(2) + points_BP.unsqueeze(1)
@@ -166,7 +166,8 @@ class Codewords:
         for level, size in enumerate(self.level_sizes):
             points_BP = self._squares[level] - 2 * products[level]
             if level < tables:
-                children_BK = points_BP.reshape(len(rows_B), -1, size)[rows_B, numbers_B] if level else points_BP
+                children_BPK = points_BP.reshape(len(points_BP), points_BP.shape[1] // size, size)
+                children_BK = children_BPK[rows_B, numbers_B] if level else points_BP
                 distance_BK = children_BK + squares_B1
             else:
                 cross, *crosses = self._cross[level - tables]

@@ -82,7 +82,7 @@ class CodewordRidge:
         # An indicator has a part in its own prefix and all longer ones; a pair of them, in those of the longer.
         depths = [*range(len(level_sizes)), *range(1, tables)]
         counts = [1 + prefix_weight * (len(level_sizes) - 1 - depth) for depth in depths]
-        self.count_M = torch.tensor(counts).repeat_interleave(torch.tensor(sizes))
+        self.count_M = torch.tensor([count for count, size in zip(counts, sizes, strict=True) for _ in range(size)])
         self.weighted = prefix_weight > 0
         penalties = [ridge] * sum(level_sizes) + [prefix_ridge] * sum(prefixes)
         self.penalty_M = torch.tensor(penalties, dtype=torch.float64)
