@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from made_artifacts import make_text_artifacts
+from pipeline_runs import on_works
 
-from wotd.artifacts import CONFIG
+from wotd.artifacts import CONFIG, Artifacts
 from wotd.embeddings import SentenceTransformerEmbedder, Stylometry
 from wotd.errors import ArtifactError, EmbeddingError, VectorsError
 from wotd.inference import SemanticIDModel
+from wotd.pipeline import train_wotd_pipeline
 
 TEXTS = ["the old house by the sea", "She read the letter; and then?", "wind and rain"]
 WIDTH = 32
@@ -159,6 +161,18 @@ def test_the_shell_assigns_anew_where_features_differ(
     pq.write_table(pq.read_table(target).replace_schema_metadata(other), target)
     assert run(arguments) == 1
     assert "exists, but not from this texts.txt with these artifacts" in capsys.readouterr().err
+
+
+def test_a_run_with_features_gives_texts_the_codes_it_stored(tmp_path: Path) -> None:
+    results = train_wotd_pipeline(on_works(tmp_path, "features=stylometry"), tmp_path / "run")
+    artifacts = Artifacts.open(results.artifacts)
+    assert (artifacts.feature_dim, artifacts.row_dim) == (FEATURES, 16 + FEATURES)
+    stored = artifacts.codes().select(["text", "code"]).to_pylist()[::7]
+    encoded = SemanticIDModel.load(results.artifacts).encode([row["text"] for row in stored])
+    assert [each.code for each in encoded] == [row["code"] for row in stored]
+    assert all(each.out_of_domain is not None for each in encoded)
+    again = train_wotd_pipeline(on_works(tmp_path), tmp_path / "without")
+    assert Artifacts.open(again.artifacts).feature_dim == 0
 
 
 def test_inspect_names_them(featured: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,13 +57,34 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> SemanticIDModel:
 
 def test_a_text_gets_code_names_confidence_and_error(model: SemanticIDModel) -> None:
     (encoded,) = model.encode(TEXTS[0])
-    assert list(encoded.to_mapping()) == ["code", "id", "names", "confidence", "out_of_domain", "error"]
+    assert list(encoded.to_mapping()) == [
+        *("code", "id", "names", "confidence", "out_of_domain", "error", "facts"),
+    ]
     assert encoded.id == "-".join(map(str, encoded.code))
     assert encoded.names == TAXONOMY.describe(encoded.code)
     assert len(encoded.code) == len(encoded.confidence) == 2
     assert all(0 <= sure <= 1 for sure in encoded.confidence)
     assert encoded.error >= 0
     assert all(type(index) is int for index in encoded.code)
+
+
+def test_what_can_be_measured_of_a_passage_is_said_beside_its_code(text_artifacts: Path) -> None:
+    """Flesch by hand: 206.835 − 1.015 words a sentence − 84.6 syllables a word, and where it lies among the edges."""
+    model = SemanticIDModel.load(text_artifacts)
+    easy, hard, none = model.encode(
+        ["The cat sat. The dog ran.", "Incomprehensibility characterises philosophy.", "— … !"]
+    )
+    ease = 206.835 - 1.015 * 6 / 2 - 84.6 * 6 / 6
+    assert easy.facts == [
+        {"level": "complexity", "fact": "reading_ease", "value": round(ease, 2), "code": 0, "name": "effortless"}
+    ]
+    assert hard.facts[0]["code"] == 7
+    assert hard.facts[0]["value"] < 50.8
+    assert none.facts == [], "no word, nothing to measure"
+
+
+def test_of_levels_that_rest_on_metadata_nothing_is_measured(model: SemanticIDModel) -> None:
+    assert model.encode(TEXTS[0])[0].facts == []
 
 
 def test_codes_are_those_of_the_embeddings(model: SemanticIDModel, embedder: SentenceTransformerEmbedder) -> None:
