@@ -560,7 +560,8 @@ def test_a_checkpoint_of_a_neural_model_reads_texts(tmp_path: Path, tiny_model_p
     folder = export_checkpoint(results.checkpoint, tmp_path / "exported")
     texts = ["the king said good night", "old stone house by the river"]
     ours, theirs = (SemanticIDModel.load(f).encode(texts) for f in (folder, results.artifacts))
-    assert [encoded.names for encoded in ours] == [encoded.names for encoded in theirs]
+    assert ours == theirs, "confidences and what is out of domain too"
+    assert all(encoded.out_of_domain is not None for encoded in ours)
 
 
 def test_a_checkpoint_that_cannot_become_artifacts(tmp_path: Path, works_run: TrainingResults) -> None:

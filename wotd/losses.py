@@ -79,7 +79,7 @@ def semantic_losses(
         encoding: what the model made of the batch.
         sharpness_L: :attr:`SemanticEncoder.sharpness`, which is measured, not learned: training would grow it
             without end, so that every row looks certain.
-        labels_BL: int64, -1 where unknown; None where no level is supervised.
+        labels_BL: int64, -1 where unknown or never seen in training; None where no level is supervised.
         priors: per level, the distribution of its labels in the training data (K), or None where
             the level is free.
     """

@@ -71,7 +71,7 @@ class SemanticIDModule(lightning.LightningModule):
             optimizer: AdamW's settings.
             supervised: whether levels are to bear the labels of the batch.
             compile: compile the networks with ``torch.compile`` (needs a C++ compiler).
-            seed: decides the start of the codebooks.
+            seed: decides the start of the codewords, their fits, and what each step draws.
             provenance: plain data to keep in every checkpoint.
         """
         super().__init__()

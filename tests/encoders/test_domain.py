@@ -110,7 +110,7 @@ def test_all_it_knows_is_in_the_state_dict_and_fitting_twice_gives_the_same() ->
     assert torch.equal(other.score(x), domain.score(x))
     assert torch.equal(fitted(x).whitening_WW, domain.whitening_WW)
     assert not list(domain.parameters())
-    assert set(domain.state_dict()) == {"mean_W", "whitening_WW"}
+    assert set(domain.state_dict()) == {"mean_W", "whitening_WW", "limit"}
     assert all(buffer.dtype == torch.float32 for buffer in domain.buffers())
 
 

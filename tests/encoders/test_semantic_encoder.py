@@ -171,10 +171,11 @@ def test_no_rows_have_no_codes(model: SemanticEncoder) -> None:
     assert codes.shape == confidences.shape == (0, 3)
 
 
-def test_the_least_distance_decides_the_code(model: SemanticEncoder) -> None:
+def test_greedily_the_least_distance_decides_the_code_and_always_that_of_the_last_level(model: SemanticEncoder) -> None:
     x = embeddings(300, 3)
-    codes = torch.stack([distances.argmin(1) for distances in model.level_distances(x)], 1)
-    assert torch.equal(codes, model.encode(x))
+    assert torch.equal(model.level_distances(x)[-1].argmin(1), model.encode(x)[:, -1])
+    if not model.quantizer.taught:
+        assert torch.equal(model.level_distances(x)[0].argmin(1), model.encode(x, beam=1)[:, 0])
 
 
 def test_every_prefix_decodes_and_the_whole_comes_nearest(model: SemanticEncoder) -> None:
@@ -250,7 +251,7 @@ def test_a_batch_of_one_trains_without_nan(model: SemanticEncoder) -> None:
         optimizer.zero_grad()
         (encoding.reconstruction_loss + encoding.quantized.commitment).backward()
         optimizer.step()
-    assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+    assert all(bool(torch.isfinite(value).all()) for value in model.parameters())
 
 
 # --- confidence
@@ -264,8 +265,6 @@ def test_confidences_are_the_probabilities_of_the_codes(model: SemanticEncoder) 
         probabilities = logits.softmax(1)
         torch.testing.assert_close(probabilities.sum(1), torch.ones(300))
         torch.testing.assert_close(confidences[:, level], probabilities.gather(1, codes[:, level : level + 1])[:, 0])
-        # The code is the likeliest, so its probability is never below an even share.
-        assert confidences[:, level].min().item() >= 1 / SIZES[level] - 1e-6
 
 
 def test_calibration_makes_known_labels_likeliest() -> None:
@@ -275,7 +274,7 @@ def test_calibration_makes_known_labels_likeliest() -> None:
 
     def loss(shift: float) -> float:
         with torch.no_grad():
-            logits = -model.level_distances(x)[0] * (model.log_sharpness_L[0] + shift).exp()
+            logits = -model.level_distances(x)[0] * (model.quantizer.log_sharpness_L[0] + shift).exp()
         return nn.functional.cross_entropy(logits, known[:, 0], ignore_index=-1).item()
 
     assert loss(0) <= min(loss(-0.3), loss(0.3))

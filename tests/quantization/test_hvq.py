@@ -1,293 +1,133 @@
-"""The hierarchical quantizer: what its codes promise, how it starts, and what gradients pass."""
+"""The hierarchical vector quantizer: start, codes, prefixes, labels, renaming, what it refuses."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from sklearn.cluster import KMeans
 from torch import Tensor
 
 from wotd.errors import ConfigurationError, TrainingError
-from wotd.quantization import HierarchicalVectorQuantizer, build_quantizer
-
-DIM, SIZES = 6, (5, 4, 3)
+from wotd.quantization import HierarchicalVectorQuantizer
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def clustered(rows: int = 900, dim: int = 12) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(24, dim, generator=generator) * 2
+    chosen = torch.randint(24, (rows,), generator=generator)
+    return centres[chosen] + torch.randn(rows, dim, generator=generator)
 
 
-def rows(number: int, seed: int = 0, dim: int = DIM) -> Tensor:
-    return torch.randn(number, dim, generator=seeded(seed))
+def started(sizes: list[int], **options: object) -> HierarchicalVectorQuantizer:
+    quantizer = HierarchicalVectorQuantizer(12, sizes, **options)  # type: ignore[arg-type]
+    labels = torch.arange(600).remainder(4).unsqueeze(1).expand(-1, len(sizes)).contiguous()
+    quantizer.start(clustered()[:600], torch.Generator().manual_seed(0), labels)
+    return quantizer.eval()
 
 
-def quantizer(
-    taught: tuple[int, ...] = (), sizes: tuple[int, ...] = SIZES, seed: int = 0
-) -> HierarchicalVectorQuantizer:
-    """Started on random latents, whose labels are read off their first numbers."""
-    made = HierarchicalVectorQuantizer(DIM, sizes, taught=taught)
-    x = rows(200, seed)
-    labels = torch.stack([x[:, level].argsort().argsort() * size // 200 for level, size in enumerate(sizes)], 1)
-    made.start(x, seeded(seed), labels if taught else None)
-    return made.eval()
+def error(x: Tensor, decoded: Tensor) -> float:
+    return float((x - decoded).square().sum())
 
 
-@pytest.fixture(params=[(), (0, 1), (1,), (0, 1, 2)], ids=["free", "named", "middle", "all_taught"])
-def hvq(request: pytest.FixtureRequest) -> HierarchicalVectorQuantizer:
-    return quantizer(request.param)
+@pytest.mark.parametrize("max_prefixes", [1, 4096])
+def test_it_is_closer_to_unseen_rows_than_residual_kmeans(max_prefixes: int) -> None:
+    train, unseen = clustered()[:600], clustered()[600:]
+    quantizer = started([6, 6, 6], max_prefixes=max_prefixes)
+    left_train, left = train.numpy(), unseen.numpy()
+    for _ in range(3):
+        kmeans = KMeans(6, n_init=3, random_state=0).fit(left_train)
+        left_train = left_train - kmeans.cluster_centers_[kmeans.labels_]
+        left = left - kmeans.cluster_centers_[kmeans.predict(left)]
+    assert error(unseen, quantizer.decode(quantizer.encode(unseen))) < float((left**2).sum())
 
 
-# --- codes and what they stand for
-
-
-@given(seed=st.integers(0, 500), batch=st.integers(1, 30), taught=st.sampled_from([(), (0, 1)]))
-@settings(max_examples=25, deadline=None)
-def test_decoding_the_codes_gives_the_forward_output(seed: int, batch: int, taught: tuple[int, ...]) -> None:
-    hvq, x = quantizer(taught), 2 * rows(batch, seed)
-    quantized = hvq(x)
-    assert torch.equal(hvq.encode(x), quantized.codes)
-    torch.testing.assert_close(hvq.decode(quantized.codes), quantized.quantized)
-
-
-def test_codes_are_whole_numbers_within_the_level_sizes(hvq: HierarchicalVectorQuantizer) -> None:
-    codes = hvq.encode(rows(300, 3))
-    assert codes.dtype == torch.int64
-    assert codes.shape == (300, 3)
-    assert bool((codes >= 0).all())
-    assert bool((codes < torch.tensor(SIZES)).all())
-
-
-@pytest.mark.parametrize("depth", [1, 2])
-def test_the_first_codes_do_not_depend_on_later_levels(hvq: HierarchicalVectorQuantizer, depth: int) -> None:
-    x = rows(100, 3)
-    before = hvq.encode(x)
-    taught = [level for level in hvq.taught if level < depth]
-    shorter = HierarchicalVectorQuantizer(DIM, SIZES[:depth], taught=taught)
-    kept = {name: value for name, value in hvq.state_dict().items() if int(name.split(".")[1]) < depth}
-    shorter.load_state_dict(kept)
-    assert torch.equal(shorter.encode(x), before[:, :depth])
-    for level in hvq.levels[depth:]:
-        torch.nn.init.normal_(level.embed_KZ, generator=seeded())
-    assert torch.equal(hvq.encode(x)[:, :depth], before[:, :depth])
-    assert depth in hvq.taught or not torch.equal(hvq.encode(x), before)
-
-
-def test_every_prefix_decodes_to_the_sum_of_its_codewords(hvq: HierarchicalVectorQuantizer) -> None:
-    codes = hvq.encode(rows(50, 3))
-    for depth in range(4):
-        expected = torch.zeros(50, DIM)
-        for level in range(depth):
-            expected = expected + hvq.levels[level].embed_KZ[codes[:, level]]
-        torch.testing.assert_close(hvq.decode(codes[:, :depth]), expected)
-
-
-def test_a_longer_prefix_comes_nearer() -> None:
-    hvq, x = quantizer(), rows(200)
-    codes = hvq.encode(x)
-    errors = [float((hvq.decode(codes[:, :depth]) - x).square().mean()) for depth in range(4)]
+@pytest.mark.parametrize("max_prefixes", [1, 4096])
+def test_longer_prefixes_stand_for_rows_better(max_prefixes: int) -> None:
+    unseen = clustered()[600:]
+    quantizer = started([6, 6, 6], max_prefixes=max_prefixes, prefix_weight=0.5)
+    codes = quantizer.encode(unseen)
+    errors = [error(unseen, quantizer.decode(codes[:, :depth])) for depth in range(4)]
     assert errors == sorted(errors, reverse=True)
 
 
-def test_a_free_level_says_the_nearest_codeword_of_what_is_left_over() -> None:
-    hvq, x = quantizer(), rows(40, 3)
-    quantized = hvq(x)
-    for level in range(3):
-        left = x - hvq.decode(quantized.codes[:, :level])
-        torch.testing.assert_close(quantized.inputs[level], left)
-        distances = torch.cdist(left, hvq.levels[level].embed_KZ).square()
-        torch.testing.assert_close(quantized.distances[level], distances, atol=1e-4, rtol=1e-4)
-        assert torch.equal(distances.argmin(1), quantized.codes[:, level])
+def test_a_wider_beam_finds_codes_that_are_nearer() -> None:
+    unseen, quantizer = clustered()[600:], started([6, 6, 6], max_prefixes=1)
+    greedy, wide = (error(unseen, quantizer.decode(quantizer.encode(unseen, beam=beam))) for beam in (1, 16))
+    assert wide < greedy
 
 
-def test_a_taught_level_says_the_nearest_key_of_its_reading() -> None:
-    hvq, x = quantizer((0, 1)), rows(40, 3)
-    for level in (0, 1):
-        reading = hvq.readings[str(level)]
-        nearest = torch.cdist(x @ reading.view_MZ.T, reading.keys_KM).argmin(1)
-        assert torch.equal(hvq.encode(x)[:, level], nearest)
+def test_prefixes_that_count_stand_for_more_and_whole_codes_for_less_of_the_training_rows() -> None:
+    train = clustered()[:600]
+    errors = []
+    for weight in (0.0, 4.0):
+        quantizer = started([6, 6, 6], max_prefixes=1, prefix_weight=weight)
+        errors.append(error(train, quantizer.decode(quantizer.encode(train)[:, :1])))
+    assert errors[1] < errors[0]
 
 
-@pytest.mark.parametrize("batch", [0, 1, 2])
-def test_small_batches(hvq: HierarchicalVectorQuantizer, batch: int) -> None:
-    quantized = hvq(rows(batch, 3))
-    assert quantized.codes.shape == (batch, 3)
-    assert hvq.encode(rows(batch, 3)).shape == (batch, 3)
-    assert hvq.decode(quantized.codes).shape == (batch, DIM)
+def test_forward_says_what_encode_says_and_tells_commitment_in_shares_of_the_variance() -> None:
+    unseen, quantizer = clustered()[600:], started([6, 6, 6])
+    quantized = quantizer(unseen)
+    assert torch.equal(quantized.codes, quantizer.encode(unseen))
+    torch.testing.assert_close(quantized.quantized, quantizer.decode(quantized.codes))
+    expected = error(unseen, quantized.quantized) / len(unseen) / float(quantizer.variance)
+    assert float(quantized.commitment) == pytest.approx(expected, rel=1e-4)
 
 
-def test_codes_survive_save_and_load(hvq: HierarchicalVectorQuantizer) -> None:
-    other = build_quantizer("hvq", DIM, SIZES, hvq.options)
-    assert isinstance(other, HierarchicalVectorQuantizer)
-    assert not other.initialised
-    other.load_state_dict(hvq.state_dict())
-    assert other.initialised
-    assert torch.equal(other.encode(rows(100, 3)), hvq.encode(rows(100, 3)))
+def test_a_taught_level_says_its_label_unless_another_code_is_nearer_for_little() -> None:
+    x, labels = clustered(), torch.zeros(900, 2, dtype=torch.int64) - 1
+    labels[:, 0] = (x[:, 0] > 0).long()
+    agreed = []
+    for weight in (1e-3, 100.0):
+        quantizer = HierarchicalVectorQuantizer(12, [2, 4], taught=[0], reconstruction_weight=weight)
+        quantizer.start(x[:600], torch.Generator().manual_seed(0), labels[:600])
+        agreed.append(float((quantizer.encode(x[600:])[:, 0] == labels[600:, 0]).float().mean()))
+    assert agreed[0] > 0.9
+    assert agreed[0] >= agreed[1]
 
 
-def test_half_precision_latents_are_quantized_in_full() -> None:
-    hvq, x = quantizer(), rows(40, 3).bfloat16()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        quantized = hvq(x)
-    assert quantized.quantized.dtype == quantized.distances[0].dtype == torch.float32
-    assert torch.equal(quantized.codes, hvq(x.float()).codes)
+@pytest.mark.parametrize("max_prefixes", [1, 6, 4096])
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_renamed_codes_stand_for_the_same(max_prefixes: int, level: int) -> None:
+    unseen, quantizer = clustered()[600:], started([6, 6, 6], max_prefixes=max_prefixes)
+    before = quantizer.encode(unseen)
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    decoded = quantizer.decode(before)
+    quantizer.permute(level, order)
+    after = before.clone()
+    after[:, level] = order[before[:, level]]
+    assert torch.equal(quantizer.decode(after), decoded)
+    assert torch.equal(quantizer.encode(unseen), after)
 
 
-# --- the start
-
-
-def test_the_start_is_decided_by_the_generator() -> None:
-    torch.manual_seed(5)
-    first = quantizer(seed=1)
-    torch.manual_seed(6)
-    assert torch.equal(first.encode(rows(50)), quantizer(seed=1).encode(rows(50)))
-
-
-def test_a_free_level_starts_where_kmeans_of_the_residuals_ends() -> None:
-    hvq, x = quantizer(), rows(200)
-    codes = hvq.encode(x)
-    left = x - hvq.decode(codes[:, :1])
-    for code in range(SIZES[1]):
-        mean = left[codes[:, 1] == code].mean(0)
-        torch.testing.assert_close(hvq.levels[1].embed_KZ[code], mean, atol=0.15, rtol=0)
-
-
-def test_a_taught_levels_codeword_starts_at_the_mean_of_where_it_is_said() -> None:
-    hvq, x = quantizer((0,)), rows(200)
-    codes = hvq.encode(x)[:, 0]
-    for code in codes.unique().tolist():
-        torch.testing.assert_close(hvq.levels[0].embed_KZ[code], x[codes == code].mean(0), atol=1e-5, rtol=0)
-
-
-def test_a_level_without_any_label_cannot_be_taught() -> None:
-    hvq = HierarchicalVectorQuantizer(DIM, SIZES, taught=(1,))
-    for labels in (None, torch.full((50, 3), -1)):
-        with pytest.raises(TrainingError, match=r"level 1 is to be taught by labels, but no training passage has one"):
-            hvq.start(rows(50), seeded(), labels)
-
-
-def test_a_free_level_needs_as_many_rows_as_codes() -> None:
-    with pytest.raises(TrainingError, match="4 training vectors for a level of 5 codes"):
-        HierarchicalVectorQuantizer(DIM, SIZES).start(rows(4), seeded())
-
-
-# --- training
-
-
-def test_the_straight_through_gradient_is_the_identity(hvq: HierarchicalVectorQuantizer) -> None:
-    x, upstream = rows(20, 3).requires_grad_(), rows(20, 4)
-    hvq.train()(x).quantized.backward(upstream)
-    torch.testing.assert_close(x.grad, upstream)
-
-
-def test_commitment_is_the_mean_squared_distance_from_what_is_said() -> None:
-    hvq, x = quantizer(), rows(40, 3)
-    codes = hvq.encode(x)
-    left = [x - hvq.decode(codes[:, : level + 1]) for level in range(3)]
-    expected = torch.stack([each.square().mean() for each in left]).mean()
-    torch.testing.assert_close(hvq(x).commitment, expected)
-    named = quantizer((0, 1))
-    codes = named.encode(x)
-    torch.testing.assert_close(named(x).commitment, (x - named.decode(codes)).square().mean())
-
-
-def test_commitment_pulls_latents_to_their_codewords() -> None:
-    hvq, x = quantizer(sizes=(5,)), rows(20, 3).requires_grad_()
-    quantized = hvq(x)
-    quantized.commitment.backward()
-    torch.testing.assert_close(x.grad, 2 * (x.detach() - quantized.quantized.detach()) / x.numel())
-
-
-def test_codebooks_follow_in_training_only(hvq: HierarchicalVectorQuantizer) -> None:
-    before = [level.embed_KZ.clone() for level in hvq.levels]
-    hvq.eval()(rows(20, 3))
-    hvq.encode(rows(20, 3))
-    assert all(torch.equal(level.embed_KZ, old) for level, old in zip(hvq.levels, before, strict=True))
-    hvq.train()(rows(20, 3))
-    assert not any(torch.equal(level.embed_KZ, old) for level, old in zip(hvq.levels, before, strict=True))
-
-
-def test_codes_of_taught_levels_are_not_revived() -> None:
-    hvq, x = quantizer((0,)), rows(1, 3)
-    unsaid = [(code + 1) % size for code, size in zip(hvq.encode(x)[0].tolist(), SIZES, strict=True)]
-    for level, code in zip(hvq.levels, unsaid, strict=True):
-        level.cluster_size_K[code] = 0.0
-    hvq.train()(x)
-    assert [float(level.cluster_size_K[code]) for level, code in zip(hvq.levels, unsaid, strict=True)] == [0, 1, 1]
-
-
-def test_a_batch_of_one_trains_without_nan(hvq: HierarchicalVectorQuantizer) -> None:
-    x = rows(1, 3).requires_grad_()
-    for _ in range(3):
-        quantized = hvq.train()(x)
-        (quantized.quantized.sum() + quantized.commitment + quantized.distances[0].sum()).backward()
-    assert all(bool(torch.isfinite(value).all()) for value in hvq.state_dict().values())
-    assert bool(torch.isfinite(x.grad).all())
-
-
-# --- what it is made of
+def test_only_permutations_of_free_levels_are_taken() -> None:
+    quantizer = started([4, 4], taught=[0])
+    for level, order in ((0, [0, 1, 2, 3]), (2, [0, 1, 2, 3]), (1, [0, 0, 1, 2])):
+        with pytest.raises(ConfigurationError, match=r"level is|permutation is"):
+            quantizer.permute(level, torch.tensor(order))
 
 
 @pytest.mark.parametrize(
-    ("kind", "sizes", "options", "sentence"),
+    ("options", "sentence"),
     [
-        ("pq", SIZES, {}, r"model\.quantizer\.kind is 'pq'; expected one of hvq, fsq"),
-        ("hvq", (), {}, r"model\.level_sizes is \[\]; expected at least 2 codes"),
-        ("hvq", (8, 1), {}, r"model\.level_sizes is \[8, 1\]; expected at least 2 codes"),
-        ("hvq", SIZES, {"taught": [3]}, r"taught names the levels \[3\]; there are levels 0 to 2"),
-        ("hvq", SIZES, {"taught": [-1]}, r"taught names the levels \[-1\]"),
-        ("hvq", SIZES, {"start_iterations": 0}, r"start_iterations is 0; expected 1 or more"),
-        ("hvq", SIZES, {"decay": 1.5}, r"decay is 1\.5"),
-        ("hvq", SIZES, {"beam": 4}, r"model\.quantizer: .*beam"),
-        ("fsq", SIZES, {"decay": 0.9}, r"model\.quantizer: .*decay"),
+        ({"beam": 0}, "beam is 0"),
+        ({"fit_beam": 0}, "fit_beam is 0"),
+        ({"rounds": -1}, "rounds is -1"),
+        ({"start_iterations": 0}, "start_iterations is 0"),
+        ({"ridge": 0.0}, "ridge is 0.0"),
+        ({"prefix_weight": -1.0}, "prefix_weight is -1.0"),
+        ({"reconstruction_weight": 0.0}, "reconstruction_weight is 0.0"),
+        ({"revive_below": 1.0}, "revive_below is 1.0"),
+        ({"taught": [3]}, "taught names the levels"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
-    kind: str, sizes: tuple[int, ...], options: dict[str, object], sentence: str
-) -> None:
+def test_what_cannot_be_meant_is_refused(options: dict[str, object], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
-        build_quantizer(kind, DIM, sizes, options)
+        HierarchicalVectorQuantizer(12, [4, 4], **options)  # type: ignore[arg-type]
 
 
-# --- other names for the codes
-
-
-@given(seed=st.integers(0, 500), level=st.integers(0, 2), order=st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
-def test_renamed_codes_are_the_same_codes_by_other_names(seed: int, level: int, order) -> None:
-    hvq, x = quantizer(seed=seed), 2 * rows(60, seed)
-    before = hvq(x)
-    names = list(range(SIZES[level]))
-    order.shuffle(names)
-    hvq.permute(level, torch.tensor(names))
-    renamed = before.codes.clone()
-    renamed[:, level] = torch.tensor(names)[renamed[:, level]]
-    after = hvq(x)
-    assert torch.equal(hvq.encode(x), renamed)
-    assert torch.equal(after.codes, renamed)
-    torch.testing.assert_close(hvq.decode(renamed), before.quantized)
-    torch.testing.assert_close(after.distances[level][:, names], before.distances[level])
-
-
-def test_renaming_goes_on_through_training() -> None:
-    """All that belongs to a code moves with it, or the next batch would pull the codeword back."""
-    renamed, plain, x = quantizer(), quantizer(), rows(64, 5)
-    names = torch.tensor([3, 0, 4, 1, 2])
-    renamed.permute(0, names)
-    for hvq in (renamed, plain):
-        hvq.train()
-        hvq(x)
-    for name in ("embed_KZ", "embed_avg_KZ", "cluster_size_K"):
-        torch.testing.assert_close(getattr(renamed.levels[0], name)[names], getattr(plain.levels[0], name))
-
-
-def test_only_free_levels_take_other_names_and_only_whole_ones() -> None:
-    hvq = quantizer((0, 1))
-    state = {name: value.clone() for name, value in hvq.state_dict().items()}
-    for level in (0, 1, 3, -1):
-        with pytest.raises(ConfigurationError, match=rf"level is {level}; .* which are \[2\]"):
-            hvq.permute(level, torch.arange(3))
-    for names in ([0, 1], [0, 1, 1], [1, 2, 3]):
-        with pytest.raises(ConfigurationError, match="expected each of 0 to 2 once"):
-            hvq.permute(2, torch.tensor(names))
-    assert all(torch.equal(value, hvq.state_dict()[name]) for name, value in state.items())
+def test_too_few_rows_and_no_labels_are_refused() -> None:
+    with pytest.raises(TrainingError, match="3 training vectors for a level of 4 codes"):
+        HierarchicalVectorQuantizer(12, [4]).start(clustered()[:3], torch.Generator())
+    with pytest.raises(TrainingError, match="no training passage has one"):
+        HierarchicalVectorQuantizer(12, [4, 4], taught=[0]).start(clustered(), torch.Generator())

@@ -165,7 +165,7 @@ def _print_table(rows: Sequence[dict[str, Any]], model: SemanticIDModel, text_co
         add_row(table, *beside, shortened(row[text_column], room))
     parts: list[RenderableType] = [table]
     if any(row["out_of_domain"] for row in rows):
-        parts += ["", "* out of domain: its code fits it worse than 95% of unseen passages"]
+        parts += ["", "* out of domain: farther from what the model was trained on than 95% of unseen passages"]
     print_parts(parts)
 
 

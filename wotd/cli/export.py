@@ -20,8 +20,8 @@ def export(
     """Make artifacts of a training checkpoint.
 
     For runs that were stopped, or to use another epoch than the best. The artifacts encode and decode as those
-    of the run would, but name no works, hold no passages and have no model card. Their confidences are as the
-    training left them, not calibrated on held-out labels, and whether a text is out of domain is not known.
+    of the run would, with the same confidences and the same domain, but name no works, hold no passages and have
+    no model card.
     """
     folder = output.expanduser()
     if folder.exists() and not (folder / "config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
