@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wotd.data.splits import TEST, TRAIN, VAL, SplitBy, assign_sides, author_key, split_passages, split_rows
@@ -168,6 +168,7 @@ def test_without_a_test_side_two_groups_are_enough() -> None:
     test=st.sampled_from([0.0, 0.1, 0.3]),
     seed=st.integers(0, 99),
 )
+@example(sizes=[19, 1, 25, 40, 35], val=0.05, test=0.3, seed=81)
 def test_groups_are_whole_and_every_side_gets_one(sizes: list[int], val: float, test: float, seed: int) -> None:
     groups = np.repeat(np.arange(len(sizes)) * 7, sizes)
     sides = assign_sides(groups, val_fraction=val, test_fraction=test, seed=seed)
@@ -175,7 +176,7 @@ def test_groups_are_whole_and_every_side_gets_one(sizes: list[int], val: float, 
     assert set(sides) == {TRAIN, VAL} | ({TEST} if test else set())
     for side, fraction in ((VAL, val), (TEST, test)):
         share = (sides == side).sum()
-        assert share <= max(1.5 * fraction * sum(sizes), max(sizes))
+        assert share <= max(1.5 * fraction * sum(sizes), max(sizes)) + 1e-9  # 1.5 · 0.3 · 120 is a bit below 54
 
 
 def test_the_sides_are_near_their_fractions() -> None:
