@@ -47,11 +47,16 @@ def stands_for(words: Codewords, code: list[int]) -> Tensor:
     return total
 
 
-def costs(words: Codewords, x: Tensor, surprise: list[Tensor | None], weight: float) -> Tensor:
+def costs(
+    words: Codewords, x: Tensor, surprise: list[Tensor | None], weight: float, prefix_weight: float = 0.0
+) -> Tensor:
     """What each code costs each row, B×(all codes)."""
-    codes = every_code(words.level_sizes)
-    points = torch.stack([stands_for(words, code) for code in codes.tolist()])
-    total = weight * (x.unsqueeze(1) - points).square().sum(2)
+    codes, levels = every_code(words.level_sizes), len(words.level_sizes)
+    total = torch.zeros(len(x), len(codes), dtype=torch.float64)
+    for depth in range(1, levels + 1):
+        points = torch.stack([stands_for(words, code) for code in codes[:, :depth].tolist()])
+        counts = weight * (1.0 if depth == levels else prefix_weight)
+        total = total + counts * (x.unsqueeze(1) - points).square().sum(2)
     for level, said in enumerate(surprise):
         if said is not None:
             total = total + said[:, codes[:, level]]
@@ -98,16 +103,17 @@ def test_every_prefix_decodes(sizes: tuple[int, ...], tables: int, seed: int) ->
     tables=st.integers(1, 4),
     surprised=st.sets(st.integers(0, 3)),
     weight=st.sampled_from([0.1, 1.0, 5.0]),
+    prefix_weight=st.sampled_from([0.0, 0.5]),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_beam_wide_enough_finds_what_costs_least_of_all(
-    sizes: tuple[int, ...], tables: int, surprised: set[int], weight: float, seed: int
+    sizes: tuple[int, ...], tables: int, surprised: set[int], weight: float, prefix_weight: float, seed: int
 ) -> None:
     words, x = codewords(sizes, min(tables, len(sizes)), seed), doubles(20, DIM, seed + 50)
     surprise = surprises(sizes, 20, surprised, seed + 70)
-    found = words.search(x, prod(sizes), surprise=surprise, weight=weight)
-    every = costs(words, x, surprise, weight)
+    found = words.search(x, prod(sizes), surprise=surprise, weight=weight, prefix_weight=prefix_weight)
+    every = costs(words, x, surprise, weight, prefix_weight)
     own = every.gather(1, prefix_numbers(found, sizes).unsqueeze(1))[:, 0]
     torch.testing.assert_close(own, every.min(1).values)
 

@@ -84,6 +84,22 @@ def test_prefixes_stand_for_the_weights_of_what_they_bear(tables: int) -> None:
 
 
 @pytest.mark.parametrize("tables", [1, 2, 3])
+@pytest.mark.parametrize("prefix_weight", [0.3, 2.0])
+def test_prefixes_that_count_are_rows_of_their_own(tables: int, prefix_weight: float) -> None:
+    sizes = (4, 3, 3)
+    x, codes = rows(50, DIM), codes_of(50, sizes)
+    problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=8.0, prefix_weight=prefix_weight)
+    parts = [design(codes, sizes, tables)]
+    for depth in (1, 2):
+        prefixes = torch.cat([codes[:, :depth], torch.full((50, 3 - depth), -1)], 1)
+        parts.append(design(prefixes, sizes, tables) * prefix_weight**0.5)
+    stacked, targets = torch.cat(parts), torch.cat([x, *[x * prefix_weight**0.5] * 2]).double()
+    left = stacked.T @ stacked + torch.tensor(penalties(sizes, tables, 1.0, 8.0), dtype=torch.float64).diag()
+    expected = torch.linalg.solve(left, stacked.T @ targets)
+    torch.testing.assert_close(problem.solve(problem.equations(x, codes)).double(), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tables", [1, 2, 3])
 def test_a_row_bears_the_indicators_of_its_column_in_the_design(tables: int) -> None:
     sizes, codes = (4, 3, 3), codes_of(20, (4, 3, 3))
     problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=1.0)
