@@ -113,3 +113,19 @@ def test_more_levels_than_dimensions_and_a_single_row_start_without_nan() -> Non
 def test_numbers_in_order_take_no_other_names(fsq: FiniteScalarQuantizer) -> None:
     with pytest.raises(ConfigurationError, match=r"level 1 are numbers in order.*model\.quantizer\.kind=hvq"):
         fsq.permute(1, torch.arange(4))
+
+
+def test_features_labels_and_fits_change_nothing() -> None:
+    """A grid reads the latent alone, and stays where it started."""
+    fsq, x = FiniteScalarQuantizer(DIM, SIZES, taught=[0], feature_dim=2), rows(100, 3)
+    assert fsq.options == {"taught": [0], "feature_dim": 2}
+    fsq.start(rows(500), seeded(), torch.zeros(500, 3, dtype=torch.int64), torch.ones(500, 2))
+    codes = fsq.encode(x, torch.zeros(100, 2))
+    assert torch.equal(fsq.encode(x, torch.ones(100, 2)), codes)
+    assert torch.equal(fsq(x, torch.ones(100, 2)).codes, codes)
+    assert torch.equal(fsq.encode(x, beam=16), codes)
+    before = {name: value.clone() for name, value in fsq.state_dict().items()}
+    fsq.fit(2 * rows(100, 4), seeded())
+    assert all(torch.equal(value, before[name]) for name, value in fsq.state_dict().items())
+    fsq.restart(2 * rows(500), seeded())
+    torch.testing.assert_close(fsq.scale_L, 2 * before["scale_L"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
-from wotd.quantization.reading import SHRINKAGE, LevelReading
+from wotd.quantization.reading import SHRINKAGE, LevelReading, discriminant, likeliest_log_sharpness
 
 
 def labelled(size: int, each: int, dim: int, *, apart: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -122,3 +124,59 @@ def test_a_row_a_label_starts_without_nan(rows: int) -> None:
     assert bool(torch.isfinite(reading.view_MZ).all())
     assert bool(torch.isfinite(reading.keys_KM).all())
     assert torch.equal(said(reading, x), torch.arange(rows))
+
+
+def test_keys_of_labels_that_never_occur_lie_far_beyond_all_rows() -> None:
+    x, labels = labelled(3, 40, 5)
+    view, keys = discriminant(x, labels, 6, 5)
+    farthest = float((x @ view.T).norm(dim=1).max())
+    assert float(keys[:3].norm(dim=1).max()) < farthest
+    assert float(keys[3:].norm(dim=1).min()) > 5 * farthest
+
+
+# --- sharpness
+
+
+@given(sharpness=st.floats(0.3, 20), size=st.integers(2, 8), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_a_known_sharpness_is_recovered(sharpness: float, size: int, seed: int) -> None:
+    """Labels drawn with the probabilities that distances have under it."""
+    generator = torch.Generator().manual_seed(seed)
+    distances = torch.rand(8000, size, generator=generator)
+    labels = torch.multinomial((-sharpness * distances).softmax(1), 1, generator=generator)[:, 0]
+    error = likeliest_log_sharpness(distances, labels) - math.log(sharpness)
+    assert abs(error) < 0.3
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_units_of_distances_do_not_count(unit: float) -> None:
+    x, labels = labelled(4, 100, 5, apart=0.5)
+    distances = torch.cdist(x, x[::100]).square()
+    expected = likeliest_log_sharpness(distances, labels) - math.log(unit)
+    assert likeliest_log_sharpness(unit * distances, labels) == pytest.approx(expected, abs=1e-3)
+
+
+def test_sharpness_is_told_by_a_spread_of_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotd.quantization.reading._CALIBRATION_ROWS", 50)
+    x, labels = labelled(4, 100, 5, apart=0.5)
+    distances = torch.cdist(x, x[::100]).square()
+    found = likeliest_log_sharpness(distances, labels)
+    assert found == likeliest_log_sharpness(distances[::8], labels[::8])
+
+
+def test_the_start_tells_the_sharpness_of_rows_its_view_has_not_seen() -> None:
+    """Where dimensions are many and rows few, views tell the labels of their own rows apart far too well."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(4, (120,), generator=generator)
+    x = torch.randn(120, 60, generator=generator)  # which knows nothing of the labels
+    reading = LevelReading(4, 60)
+    told = reading.start(x, labels)
+    of_its_own_rows = likeliest_log_sharpness(reading.distances(x).detach(), labels)
+    assert told < of_its_own_rows - 1
+    unseen = torch.randn(2000, 60, generator=generator)
+    confidence = (-reading.distances(unseen).detach() * math.exp(told)).softmax(1).max(1).values.mean()
+    assert float(confidence) < 0.45
+
+
+def test_of_too_few_labels_the_sharpness_is_that_of_a_normal_distribution() -> None:
+    assert LevelReading(3, 4).start(torch.randn(3, 4), torch.arange(3)) == pytest.approx(math.log(0.5))
