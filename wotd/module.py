@@ -112,8 +112,11 @@ class SemanticIDModule(lightning.LightningModule):
         count = len(batch.embeddings)
         embeddings, labels = batch.embeddings.to(self.device), batch.labels.to(self.device)
         generator = torch.Generator().manual_seed(self.seed)
-        rounds = getattr(self.model.quantizer, "rounds", 0)
-        with progress(f"starting {len(self.model.level_sizes)} levels on {count} vectors", rounds, "rounds") as advance:
+        description, rounds = (
+            f"starting {len(self.model.level_sizes)} levels on {count} vectors",
+            self.model.quantizer.rounds,
+        )
+        with progress(description, rounds, "rounds") as advance:
             taught = labels if self.supervised else None
             self.model.start(embeddings, generator, taught, on_round=lambda: advance(1))
         if self.supervised:

@@ -29,6 +29,9 @@ class FiniteScalarQuantizer(nn.Module):
     scale_L: Tensor
     started: Tensor
 
+    rounds = 0
+    """Nothing is given anew: it starts in one step."""
+
     encode_mode = "greedy"
     """How codes are found, as artifacts record it."""
 

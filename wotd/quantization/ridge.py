@@ -26,7 +26,7 @@ from wotd.errors import ConfigurationError
 from wotd.quantization.codewords import Codewords, prefix_numbers
 
 MAX_INDICATORS = 16384
-"""The normal equations are solved as one dense matrix of this many rows at most (1 GiB)."""
+"""The normal equations are solved as one dense matrix of this many rows at most (2 GiB in double precision)."""
 
 _CHUNK_ROWS = 65536
 
