@@ -120,7 +120,10 @@ def test_artifacts_of_vectors_are_matched_by_vectors(tmp_path: Path) -> None:
     assert done.codes().equals(old.codes())
     assert (SemanticIDModel.load(done.folder).encode_vectors(vectors()) == of(old.encoder(), vectors())).all()
     kept = {name: value for name, value in new.config.items() if name != "files"}
-    assert {name: value for name, value in done.config.items() if name != "files"} == kept
+    assert {name: value for name, value in done.config.items() if name != "files"} == {
+        **kept,
+        "align_to": str(old.folder),
+    }
 
 
 def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:

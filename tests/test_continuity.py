@@ -14,9 +14,10 @@ from invented_works import invented_works
 from pipeline_runs import codes, on_vectors, on_works
 
 from wotd import SemanticIDModel
+from wotd.alignment import align_artifacts
 from wotd.artifacts import Artifacts
 from wotd.errors import ArtifactError, ConfigurationError
-from wotd.pipeline import TrainingResults, train_wotd_pipeline
+from wotd.pipeline import TrainingResults, export_checkpoint, train_wotd_pipeline
 
 
 def entries(results: TrainingResults) -> dict:
@@ -138,6 +139,27 @@ def test_a_run_aligned_to_itself_changes_nothing(tmp_path: Path, vectors_run: Tr
     assert codes(results.output_dir) == codes(vectors_run.output_dir)
     assert results.alignment["renamed"] == [0, 0, 0]
     assert results.alignment["churn"]["after"]["whole"] == 0
+
+
+def test_an_exported_checkpoint_says_that_its_codes_are_numbered_as_trained(
+    tmp_path: Path, vectors_run: TrainingResults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the way it names makes them those of the run's own artifacts."""
+    old = vectors_run.artifacts
+    run = train_wotd_pipeline(on_vectors(tmp_path, "seed=5", f"artifacts.align_to={old}"), tmp_path / "run")
+    assert run.alignment["churn"]["before"] != run.alignment["churn"]["after"], "else there is nothing to say"
+    caplog.clear()
+    export_checkpoint(vectors_run.checkpoint, tmp_path / "never")
+    assert "numbered as trained" not in caplog.text, "this run aligned nothing"
+    exported = Artifacts.open(export_checkpoint(run.checkpoint, tmp_path / "exported"))
+    assert f"not aligned to {old}" in caplog.text
+    assert f"wotd align --artifacts {exported.folder} --to {old} --output {exported.folder} --vectors" in caplog.text
+    vectors = np.load(tmp_path / "vectors.npy")
+    assert SemanticIDModel.load(exported.folder).encode_vectors(vectors).tolist() != codes(run.output_dir)
+    align_artifacts(exported, Artifacts.open(old), exported.folder, vectors)
+    assert SemanticIDModel.load(exported.folder).encode_vectors(vectors).tolist() == codes(run.output_dir)
+    named = (exported, Artifacts.open(exported.folder), Artifacts.open(run.artifacts))
+    assert [artifacts.config["align_to"] for artifacts in named] == [None, str(old), str(old)]
 
 
 def test_texts_in_common_match_models_of_different_vectors(tmp_path: Path, suffixed: TrainingResults) -> None:

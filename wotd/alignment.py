@@ -228,7 +228,8 @@ def align_artifacts(
             results = {**results, "alignment": alignment.to_mapping()}
             write_json(folder / RESULTS, results)
             add_alignment(folder, results, encoder, new.config, codes_NL, new.taxonomy)
-        seal(folder, {name: value for name, value in new.config.items() if name not in ("schema", "files")})
+        config = {name: value for name, value in new.config.items() if name not in ("schema", "files")}
+        seal(folder, {**config, "align_to": str(earlier.folder)})
     return alignment
 
 

@@ -125,7 +125,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     earlier = continuity.match(data)
     training = time.perf_counter()
     module = build_module(
-        config, data.dimension, taxonomy, _provenance(config, data, taxonomy), feature_dim=data.feature_dim
+        config, data.dimension, taxonomy, _provenance(config, data, taxonomy, continuity), feature_dim=data.feature_dim
     )
     if checkpoint is not None:
         refuse_misfit(checkpoint, module.model, module.provenance)
@@ -196,13 +196,16 @@ def first_process() -> bool:
     return not any(int(os.environ.get(name) or 0) for name in ranks)
 
 
-def _provenance(config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | None) -> dict[str, Any]:
+def _provenance(
+    config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | None, continuity: Continuity
+) -> dict[str, Any]:
     """What checkpoints and artifacts say of where they come from, as plain data."""
     return {
         "embedding": None if taxonomy is None else _embedding(data.embedder),
         "features": None if taxonomy is None else _embedding(data.features),
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
+        "align_to": str(continuity.align_to.folder) if continuity.align_to else None,
         "seed": int(config.seed),
         "libraries": library_versions(),
         "git_revision": git_revision(),
@@ -292,6 +295,9 @@ def _load_weights(module: SemanticIDModule, path: Path) -> None:
 def export_checkpoint(path: str | Path, output: str | Path) -> Path:
     """Make artifacts of a training checkpoint; they name no works and hold no passages.
 
+    Their codes are numbered as trained, also where the run aligned those of its own artifacts: each checkpoint
+    would have to be matched anew, by vectors that it does not hold. A warning says so.
+
     Raises:
         TrainingError: if it is no checkpoint of ours, or its embedding model has a fitted state,
             which only the run's own artifacts hold.
@@ -306,7 +312,13 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
         artifact_folder.save_encoder(folder, encoder)
         write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, None, taxonomy, empty)
         write_codes(folder / artifact_folder.CODES, codes_NL=empty, sides=[], corpora=None, texts=False)
-        artifact_folder.seal(folder, {**provenance, **_encoder_facts(encoder)})
+        artifact_folder.seal(folder, {**provenance, **_encoder_facts(encoder), "align_to": None})
+    if earlier := provenance.get("align_to"):
+        logger.warning(
+            "codes in %s are numbered as trained, not aligned to %s as those of the run's own artifacts; with vectors "
+            "that both read: wotd align --artifacts %s --to %s --output %s --vectors FILE",
+            *(output, earlier, output, earlier, output),
+        )
     return Path(output)
 
 

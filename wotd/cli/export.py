@@ -21,7 +21,8 @@ def export(
 
     For runs that were stopped, or to use another epoch than the best. The artifacts encode and decode as those
     of the run would, with the same confidences and the same domain, but name no works, hold no passages and have
-    no model card.
+    no model card. Of a run with artifacts.align_to, their codes are numbered as trained: align them with
+    wotd align --vectors.
     """
     folder = output.expanduser()
     if folder.exists() and not (folder / "config.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
