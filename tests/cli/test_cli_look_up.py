@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from wotd import SemanticIDModel
+from wotd.alignment import align_artifacts
+from wotd.artifacts import Artifacts, seal
 from wotd.pipeline import export_checkpoint
 
 pytest_plugins = ["artifact_fixtures"]
@@ -72,6 +76,70 @@ def test_inspect_of_bare_vectors(shell, vector_artifacts):
         "none: trained on vectors of length 12"
         in shell("inspect", "--artifacts", vector_artifacts, "--format", "table").out
     )
+
+
+def said_of(shell, artifacts):
+    """The lines of the table by what stands before them."""
+    lines = shell("inspect", "--artifacts", artifacts, "--format", "table").out.splitlines()
+    halves = (line.strip().partition("  ") for line in lines)
+    return {name: value.strip() for name, _, value in halves}
+
+
+def with_results(folder, artifacts, **results):
+    """A copy of artifacts whose run says something else of itself."""
+    shutil.copytree(artifacts, folder)
+    path = folder / "training_results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | results))
+    config = json.loads((folder / "config.json").read_text())
+    seal(folder, {name: value for name, value in config.items() if name != "files"})
+    return folder
+
+
+def test_inspect_says_how_the_ids_of_works_were_made(shell, text_artifacts, vector_artifacts, tmp_path):
+    entries = json.loads((text_artifacts / "semantic_ids.json").read_text())["corpora"].values()
+    distinct = len({entry["id"] for entry in entries})
+    facts = shell("inspect", "--artifacts", text_artifacts).rows[0]
+    assert facts["published_ids"] == distinct < 36
+    assert facts["ids"]["policy"] == "none"
+    assert facts["ids"]["collision_rate"]["after"] == pytest.approx(1 - distinct / 36)
+    assert "alignment" in facts
+    assert facts["alignment"] is None
+    lines = said_of(shell, text_artifacts)
+    rate = f"{1 - distinct / 36:.3f}"
+    assert lines["IDs"] == f"{distinct} for 36 works, none"
+    assert lines["collisions"] == f"{rate} of works by their code, {rate} by their ID"
+    assert not lines.keys() & {"kept", "aligned to", "churn"}
+    bare = said_of(shell, vector_artifacts)
+    assert not bare.keys() & {"IDs", "collisions", "kept"}, "vectors are of no works"
+
+    ids = facts["ids"] | {
+        "policy": "spread",
+        "kept": 1200,
+        "outdated": 7,
+        "collision_rate": {"before": 0.5, "after": 0},
+    }
+    lines = said_of(shell, with_results(tmp_path / "kept", text_artifacts, ids=ids))
+    assert lines["IDs"].endswith("for 36 works, spread")
+    assert lines["collisions"] == "0.500 of works by their code, 0.000 by their ID"
+    assert lines["kept"] == "1,200 published earlier, 7 of them where the model has others"
+
+
+def test_inspect_says_what_the_codes_are_aligned_to(shell, text_artifacts, vector_run, vector_artifacts, tmp_path):
+    churn = {"before": {"whole": 0.75}, "after": {"whole": 0.125}}
+    alignment = {"align_to": "old/artifacts", "matched_by": "texts", "passages": 1440, "churn": churn}
+    aligned = with_results(tmp_path / "aligned", text_artifacts, alignment=alignment)
+    assert shell("inspect", "--artifacts", aligned).rows[0]["alignment"] == alignment
+    lines = said_of(shell, aligned)
+    assert lines["aligned to"] == "old/artifacts, by 1,440 texts in common"
+    assert lines["churn"] == "0.750 of codes as trained, 0.125 aligned"
+
+    exported = Artifacts.open(export_checkpoint(next((vector_run / "checkpoints").glob("*.ckpt")), tmp_path / "a"))
+    assert "aligned to" not in said_of(shell, exported.folder)
+    vectors = np.load(vector_run.parent / "vectors.npy")
+    align_artifacts(exported, Artifacts.open(vector_artifacts), tmp_path / "b", vectors)
+    lines = said_of(shell, tmp_path / "b")
+    assert lines["aligned to"] == str(vector_artifacts)
+    assert "churn" not in lines, "what a run measures is not in the artifacts of a checkpoint"
 
 
 def test_artifacts_without_passages_still_answer(shell, refused, vector_run, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ _COUNTS = ("passages", "dead", "codes", "trained_on")
 def inspect_artifacts(artifacts: ArtifactsOption, format_: FormatOption = None) -> None:
     """Say what an artifact folder is.
 
-    Levels, embedding model and taxonomy, works and passages, key metrics, origin, files and their sizes.
+    Levels, embedding model and taxonomy, works and passages, how their IDs were made and what these keep to, key
+    metrics, origin, files and their sizes.
     """
     from wotd.artifacts import Artifacts
 
@@ -59,6 +60,8 @@ def summary(artifacts: Artifacts) -> dict[str, Any]:
         "features": _features(artifacts),
         "taxonomy": {"name": taxonomy.name, "version": taxonomy.version} if taxonomy else None,
         **_contents(artifacts),
+        "ids": results.get("ids") or None,
+        "alignment": results.get("alignment") or _aligned_to(config),
         "metrics": results.get("metrics", {}),
         "seconds": results.get("seconds", {}),
         "seed": config.get("seed"),
@@ -107,13 +110,21 @@ def _contents(artifacts: Artifacts) -> dict[str, Any]:
     from pyarrow import parquet
 
     from wotd.artifacts import CODES
+    from wotd.collision_policy import published_id
 
     table = parquet.ParquetFile(artifacts.folder / CODES)
+    works = artifacts.semantic_ids()["corpora"]
     return {
-        "works": len(artifacts.semantic_ids()["corpora"]),
+        "works": len(works),
+        "published_ids": len({published_id(entry) for entry in works.values()} - {None}),
         "passages": table.metadata.num_rows,
         "texts_kept": "text" in table.schema_arrow.names,
     }
+
+
+def _aligned_to(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """All that artifacts made of a checkpoint say of it: they hold no results of a run."""
+    return {"align_to": config["align_to"]} if config.get("align_to") else None
 
 
 def _drawn(facts: dict[str, Any]) -> Iterator[RenderableType]:
@@ -147,11 +158,38 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "taxonomy", f"{taxonomy['name']}, version {taxonomy['version']}" if taxonomy else "none"
     kept = "kept" if facts["texts_kept"] else "not kept"
     yield "contents", f"{facts['works']:,} works, {facts['passages']:,} passages, texts {kept}"
+    if facts["works"]:
+        yield from _lines_of_ids(facts)
+    if alignment := facts["alignment"]:
+        yield from _lines_of_alignment(alignment)
     yield "seed", str(facts["seed"])
     if "total" in facts["seconds"]:
         yield "trained in", f"{facts['seconds']['total']:.1f} s"
     yield "git revision", facts["git_revision"] or "–"
     yield "libraries", ", ".join(f"{name} {version}" for name, version in facts["libraries"].items()) or "–"
+
+
+def _lines_of_ids(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    ids = facts["ids"]
+    yield "IDs", f"{facts['published_ids']:,} for {facts['works']:,} works" + (f", {ids['policy']}" if ids else "")
+    if not ids:
+        return
+    rate = ids["collision_rate"]
+    yield "  collisions", f"{number(rate['before'])} of works by their code, {number(rate['after'])} by their ID"
+    if ids["kept"]:
+        yield "  kept", f"{ids['kept']:,} published earlier, {ids['outdated']:,} of them where the model has others"
+
+
+def _lines_of_alignment(alignment: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "churn" not in alignment:
+        yield "aligned to", alignment["align_to"]
+        return
+    churn = alignment["churn"]
+    yield "aligned to", f"{alignment['align_to']}, by {alignment['passages']:,} {alignment['matched_by']} in common"
+    yield (
+        "  churn",
+        f"{number(churn['before']['whole'])} of codes as trained, {number(churn['after']['whole'])} aligned",
+    )
 
 
 def _drawn_metrics(metrics: dict[str, float]) -> Iterator[RenderableType]:
