@@ -107,6 +107,19 @@ def test_a_row_bears_the_indicators_of_its_column_in_the_design(tables: int) -> 
     assert torch.equal(borne, design(codes, sizes, tables))
 
 
+@pytest.mark.parametrize("tables", [1, 2, 3])
+def test_equations_count_what_the_design_multiplies(tables: int) -> None:
+    """All but the block of the last kind with itself, by far the largest, which is a diagonal."""
+    sizes, codes = (4, 3, 3), codes_of(200, (4, 3, 3))
+    problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=8.0)
+    x, written_out = rows(200, DIM), design(codes, sizes, tables).float()
+    equations, expected = problem.equations(x, codes), written_out.T @ written_out
+    last = problem.size - (3 if tables == 1 else prod(sizes[:tables]))
+    assert torch.equal(equations.gram, expected[:last])
+    assert torch.equal(equations.own.diag(), expected[last:, last:])
+    torch.testing.assert_close(equations.sums, written_out.T @ x)
+
+
 @given(cuts=st.lists(st.integers(0, 50), max_size=3).map(sorted), tables=st.integers(1, 3))
 @settings(max_examples=15, deadline=None)
 def test_equations_of_parts_add_up_to_those_of_all_rows(cuts: list[int], tables: int) -> None:
@@ -116,17 +129,8 @@ def test_equations_of_parts_add_up_to_those_of_all_rows(cuts: list[int], tables:
     parts = [problem.equations(*part) for part in zip(x.tensor_split(cuts), codes.tensor_split(cuts), strict=True)]
     added, whole = NormalEquations.added(parts), problem.equations(x, codes)
     assert torch.equal(added.gram, whole.gram)
+    assert torch.equal(added.own, whole.own)
     torch.testing.assert_close(added.sums, whole.sums)
-
-
-def test_rows_in_chunks_are_the_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = CodewordRidge((4, 3), 2, ridge=1.0, prefix_ridge=8.0)
-    x, codes = rows(50, DIM), codes_of(50, (4, 3))
-    whole = problem.equations(x, codes)
-    monkeypatch.setattr("wotd.quantization.ridge._CHUNK_ROWS", 7)
-    chunked = problem.equations(x, codes)
-    assert torch.equal(chunked.gram, whole.gram)
-    torch.testing.assert_close(chunked.sums, whole.sums)
 
 
 def test_a_codeword_shrinks_by_the_rows_that_bear_it() -> None:

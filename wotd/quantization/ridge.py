@@ -15,7 +15,7 @@ kind and R all others, Z latent.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 from math import prod
 
@@ -28,25 +28,27 @@ from wotd.quantization.codewords import Codewords, prefix_numbers
 MAX_INDICATORS = 16384
 """The normal equations are solved as one dense matrix of this many rows at most (2 GiB in double precision)."""
 
-_CHUNK_ROWS = 65536
-
 
 @dataclass(frozen=True)
 class NormalEquations:
     """What rows add to the least squares: they add up.
 
+    A row bears one indicator of the last kind, so these meet only themselves: of them, that is all that is kept.
+
     Attributes:
-        gram: how often two indicators occur together, M×M.
+        gram: how often indicators of all other kinds occur together with any, R×M.
+        own: how often each of the last kind occurs, E.
         sums: sums of the latents that bear an indicator, M×Z.
     """
 
     gram: Tensor
+    own: Tensor
     sums: Tensor
 
     @classmethod
     def added(cls, parts: Sequence[NormalEquations]) -> NormalEquations:
         """The equations of all rows of these parts."""
-        return cls(sum(part.gram for part in parts), sum(part.sums for part in parts))  # type: ignore[arg-type]
+        return cls(*(sum(getattr(part, field.name) for part in parts) for field in fields(cls)))
 
 
 class CodewordRidge:
@@ -74,6 +76,7 @@ class CodewordRidge:
         prefixes = [prod(level_sizes[: level + 1]) for level in range(1, tables)]
         sizes = [*level_sizes, *prefixes]
         self.first = [0, *accumulate(sizes)]
+        self.last = self.first[-2]  # R
         if self.first[-1] > MAX_INDICATORS:
             raise ConfigurationError(
                 f"model.level_sizes is {list(level_sizes)}, which makes {self.first[-1]} codewords to solve for; at "
@@ -103,38 +106,34 @@ class CodewordRidge:
 
     def equations(self, latents_NZ: Tensor, codes_NL: Tensor) -> NormalEquations:
         """What these rows add."""
-        size, device = self.size, latents_NZ.device
-        gram = torch.zeros(size * size, device=device)
-        sums = latents_NZ.new_zeros(size, latents_NZ.shape[1])
-        for latents, codes in zip(
-            torch.split(latents_NZ, _CHUNK_ROWS), torch.split(codes_NL, _CHUNK_ROWS), strict=True
-        ):
-            columns = self.indicators(codes).unbind(1)
-            pairs = torch.cat([one * size + other for one in columns for other in columns])
-            gram += torch.bincount(pairs, minlength=size * size)
-            for column in columns:
-                sums.index_add_(0, column, latents)
-        gram = gram.view(size, size)
+        *others, last_N = columns = self.indicators(codes_NL).unbind(1)
+        gram = torch.zeros(self.last * self.size, device=latents_NZ.device)
+        sums = latents_NZ.new_zeros(self.size, latents_NZ.shape[1])
+        ones_N = gram.new_ones(len(codes_NL))
+        for column_N in columns:
+            sums.index_add_(0, column_N, latents_NZ)
+            for other_N in others:
+                gram.index_add_(0, other_N * self.size + column_N, ones_N)
+        gram = gram.view(self.last, self.size)
+        own = torch.bincount(last_N - self.last, minlength=self.size - self.last).to(gram.dtype)
         if self.weighted:
-            count_M = self.count_M.to(device)
-            gram *= torch.minimum(count_M.unsqueeze(0), count_M.unsqueeze(1))
+            count_M = self.count_M.to(latents_NZ.device)
+            gram *= torch.minimum(count_M[: self.last].unsqueeze(1), count_M)
+            own *= count_M[self.last :]
             sums *= count_M.unsqueeze(1)
-        return NormalEquations(gram, sums)
+        return NormalEquations(gram, own, sums)
 
     def solve(self, equations: NormalEquations) -> Tensor:
-        """Weights of the indicators, M×Z."""
-        # A row bears one indicator of the last kind, so these meet only themselves: they are eliminated by hand.
-        last = self.first[-2]
-        gram, sums = equations.gram.double(), equations.sums.double()
-        penalty_M = self.penalty_M.to(gram.device)
-        own_E = gram.diagonal()[last:] + penalty_M[last:]
-        across_RE = gram[:last, last:]
-        if not last:
-            return (sums / own_E.unsqueeze(1)).to(equations.sums.dtype)
+        """Weights of the indicators, M×Z; those of the last kind are eliminated by hand."""
+        penalty_M = self.penalty_M.to(equations.gram.device)
+        own_E = equations.own + penalty_M[self.last :]
+        sums_RZ, sums_EZ = equations.sums.double().tensor_split([self.last])
+        left_RR, across_RE = equations.gram.double().tensor_split([self.last], 1)
         scaled_RE = across_RE / own_E
-        left_RR = gram[:last, :last] + penalty_M[:last].diag() - scaled_RE @ across_RE.T
-        rest_RZ = torch.cholesky_solve(sums[:last] - scaled_RE @ sums[last:], torch.linalg.cholesky(left_RR))
-        last_EZ = (sums[last:] - across_RE.T @ rest_RZ) / own_E.unsqueeze(1)
+        left_RR.diagonal().add_(penalty_M[: self.last])
+        left_RR.addmm_(scaled_RE, across_RE.T, alpha=-1)
+        rest_RZ = torch.cholesky_solve(sums_RZ - scaled_RE @ sums_EZ, torch.linalg.cholesky(left_RR))
+        last_EZ = (sums_EZ - across_RE.T @ rest_RZ) / own_E.unsqueeze(1)
         return torch.cat([rest_RZ, last_EZ]).to(equations.sums.dtype)
 
     def codewords(self, weights_MZ: Tensor) -> Codewords:
