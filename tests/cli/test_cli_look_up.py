@@ -106,7 +106,7 @@ def test_inspect_says_how_the_ids_of_works_were_made(shell, text_artifacts, vect
     assert facts["alignment"] is None
     lines = said_of(shell, text_artifacts)
     rate = f"{1 - distinct / 36:.3f}"
-    assert lines["IDs"] == f"{distinct} for 36 works, none"
+    assert lines["IDs"] == f"{distinct} for 36 works, artifacts.collisions=none"
     assert lines["collisions"] == f"{rate} of works by their code, {rate} by their ID"
     assert not lines.keys() & {"kept", "aligned to", "churn"}
     bare = said_of(shell, vector_artifacts)
@@ -119,7 +119,7 @@ def test_inspect_says_how_the_ids_of_works_were_made(shell, text_artifacts, vect
         "collision_rate": {"before": 0.5, "after": 0},
     }
     lines = said_of(shell, with_results(tmp_path / "kept", text_artifacts, ids=ids))
-    assert lines["IDs"].endswith("for 36 works, spread")
+    assert lines["IDs"].endswith("for 36 works, artifacts.collisions=spread")
     assert lines["collisions"] == "0.500 of works by their code, 0.000 by their ID"
     assert lines["kept"] == "1,200 published earlier, 7 of them where the model has others"
 

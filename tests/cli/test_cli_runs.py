@@ -6,12 +6,15 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from wotd import SemanticIDModel
 
 pytest_plugins = ["artifact_fixtures"]
+
+LEVELS = ("style", "complexity", "era")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,78 @@ def test_settings_in_which_runs_differ_are_shown(shell, runs):
     assert "data.batch_size=4" in table
     assert "+experiment=deep" not in table
     assert "4·4·4" in table
+
+
+def test_the_table_shows_what_is_looked_at_first(shell, runs):
+    """Codes and labels in a table each, narrow enough to be read; figures as the runs measured them."""
+    codes, labels, about = (part.splitlines() for part in shell("compare", runs, "--format", "table").out.split("\n\n"))
+    assert codes[0].split() == ["run", "nMSE", "usage", "perplexity/K", "prefix@10", "collisions", "fit", "s"]
+    assert labels[0].split() == ["run", "style", "probe", "complexity", "probe", "era", "probe"]
+    assert about[0].split() == ["run", "embedding", "levels", "settings", "of", "its", "own"]
+    assert [line.split()[0].rpartition("/")[2] for line in codes[2:]] == ["good", "text", "bad"]
+    results = json.loads((runs / "text" / "artifacts" / "training_results.json").read_text())
+    own = results["metrics"]
+    usage = np.mean([own[f"test/level_{level}/usage"] for level in range(4)])
+    perplexity = np.mean([own[f"test/level_{level}/perplexity"] / size for level, size in enumerate((8, 8, 8, 5))])
+    figures = [own["test/nmse"], usage, perplexity, own["test/recall/prefix"], own["test/collisions/rate"]]
+    assert codes[3].split()[1:] == [*(f"{value:.3f}" for value in figures), f"{results['seconds']['training']:.1f}"]
+    pairs = [own[f"test/{kind}/{name}/accuracy"] for name in LEVELS for kind in ("agreement", "probe")]
+    assert labels[3].split()[1:] == [f"{value:.3f}" for value in pairs]
+    assert labels[2].split()[1:] == ["–"] * 6, "vectors have no labels"
+    vectors_alone = shell("compare", runs / "good", "--format", "table").out.split("\n\n")
+    assert len(vectors_alone) == 2, "a table of labels would be empty"
+
+
+def test_what_was_not_measured_is_a_dash(shell, runs):
+    path = runs / "text" / "artifacts" / "training_results.json"
+    results = json.loads(path.read_text())
+    results["metrics"]["test/level_2/perplexity"] = None
+    del results["seconds"]
+    path.write_text(json.dumps(results))
+    table = shell("compare", runs, "--format", "table").out.splitlines()
+    _, nmse, usage, perplexity, *_, seconds = table[3].split()
+    assert "–" not in nmse + usage
+    assert (perplexity, seconds) == ("–", "–")
+
+
+def test_metrics_are_chosen_by_name(shell, refused, runs, tmp_path):
+    own = metrics_in(runs / "text" / "artifacts")
+    results = json.loads((runs / "text" / "artifacts" / "training_results.json").read_text())
+    wanted = ("val/nmse", "ids/collision_rate/after", "epochs", "test/passages")
+    chosen = ["compare", runs, "--metrics", ", ".join(wanted)]
+    text = shell(*chosen).rows[1]
+    described = {"run", "artifacts", "overrides", "embedding", "level_sizes", "quantizer", "seed"}
+    assert text.keys() == described | {"test/nmse", *wanted}, "the order's metric is always there"
+    assert text["ids/collision_rate/after"] == results["ids"]["collision_rate"]["after"]
+    table = shell(*chosen, "--format", "table").out.split("\n\n")
+    assert len(table) == 2
+    cells = next(line for line in table[0].splitlines() if "/text" in line).split()[1:]
+    rate = f"{results['ids']['collision_rate']['after']:.3f}"
+    assert cells == [f"{own['test/nmse']:.3f}", f"{own['val/nmse']:.3f}", rate, "2", f"{own['test/passages']:.0f}"]
+    assert shell(*chosen, "--output", tmp_path / "out.parquet").status == 0
+    assert set(pq.read_table(tmp_path / "out.parquet").column_names) == text.keys()
+    assert "--metrics is val/nmze, which no run measured; try val/nmse" in refused(
+        "compare", runs, "--metrics", "val/nmze", status=2
+    )
+
+
+def test_the_metric_of_the_order_is_shown(shell, runs):
+    by = ["compare", runs, "--format", "table", "--by"]
+    assert shell(*by, "test/nmse").out.startswith("run")
+    heading = shell(*by, "val/nmse").out.split("\n\n")[0].splitlines()
+    assert [line.split()[-1] for line in heading[:2]] == ["val/", "nmse"]
+
+
+def test_fewer_collisions_of_ids_and_less_churn_come_first(shell, runs):
+    for name, share in (("good", 0.9), ("bad", 0.1)):
+        path = runs / name / "artifacts" / "training_results.json"
+        results = json.loads(path.read_text())
+        results["ids"] = {"collision_rate": {"after": share}}
+        results["alignment"] = {"churn": {"after": {"whole": share, "per_level": [share]}}}
+        path.write_text(json.dumps(results))
+    for metric in ("ids/collision_rate/after", "alignment/churn/after/whole"):
+        rows = shell("compare", runs / "good", runs / "bad", "--by", metric).rows
+        assert [row[metric] for row in rows] == [0.1, 0.9]
 
 
 def test_a_comparison_is_written(shell, runs, tmp_path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,25 +16,33 @@ from wotd.cli.inputs import schema_of
 from wotd.cli.inspection import training_results
 from wotd.cli.options import FormatOption
 from wotd.cli.outputs import check_output, rows_to
-from wotd.cli.tables import add_row, new_table, number, show
+from wotd.cli.run_tables import ORDER, drawn
+from wotd.cli.tables import show
 from wotd.errors import ArtifactError
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-_LESS_IS_BETTER = ("nmse", "collisions/", "/dead", "/gini", "/mean_absolute_error", "/ece", "seconds")
+_LESS_IS_BETTER = (
+    *("nmse", "collisions/", "/dead", "/gini", "/mean_absolute_error", "/ece", "seconds"),
+    *("/collision_rate/", "/left_over", "/churn/"),
+)
+_DESCRIBED = ("run", "artifacts", "overrides", "embedding", "level_sizes", "quantizer", "seed")
+"""What is said of a run beside its metrics."""
 
 
 @command(
     "wotd compare outputs/",
     "wotd compare outputs/minilm outputs/lsa --by test/agreement/style/accuracy",
+    "wotd compare outputs/sweeps --metrics val/nmse,test/level_0/usage,ids/collision_rate/after",
     "wotd compare outputs/sweeps --output runs.csv",
 )
 def compare(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR...", help="Runs, artifact folders, or folders searched for runs.")
     ],
-    by: Annotated[str, typer.Option("--by", metavar="METRIC", help="What the order goes by.")] = "test/nmse",
+    by: Annotated[str, typer.Option("--by", metavar="METRIC", help="What the order goes by.")] = ORDER,
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="METRIC,…", help="These instead of the key ones, such as val/nmse,epochs."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write all metrics: .jsonl, .csv, .parquet.")
     ] = None,
@@ -43,15 +51,20 @@ def compare(
     """Compare training runs, best first.
 
     Each run shows the settings in which it differs from others. Distortion (nMSE) compares runs on the same
-    vectors; across embedding models look at agreement and collisions. JSON and --output carry every metric, the
-    table the key ones.
+    vectors; across embedding models look at agreement and collisions. The table has the key figures of the test
+    side: usage and perplexity/K are means over levels, a level's accuracy stands beside that of the probe of its
+    embeddings. JSON and --output carry every metric unless --metrics chooses some: those of
+    training_results.json by their names, and its other numbers as seconds/total or alignment/churn/after/whole.
     """
     if output is not None and format_ is not None:
         raise WrongUsageError("--format is for printing; what --output holds is decided by its suffix.")
     target = None if output is None else check_output(output)
     runs = _ordered(_with_differences([_row(folder) for folder in _found(folders)]), by)
+    chosen = None if metrics is None else _chosen(runs, metrics, by)
+    if chosen is not None:
+        runs = [{name: run[name] for name in (*_DESCRIBED, *chosen) if name in run} for run in runs]
     if target is None:
-        show(runs, format_, lambda: _drawn(runs, by))
+        show(runs, format_, lambda: drawn(runs, by, chosen))
         return
     with rows_to(target, lambda: schema_of(runs, "the runs")) as write:
         for run in runs:
@@ -89,9 +102,18 @@ def _row(artifacts: Path) -> dict[str, Any]:
         "quantizer": encoder.get("quantizer"),
         "seed": config.get("seed"),
         **{name: (results.get("counts") or {}).get(name) for name in ("works", "passages", "epochs", "steps")},
-        **{f"seconds/{name}": value for name, value in (results.get("seconds") or {}).items()},
+        **dict(_numbers({part: results.get(part) for part in ("seconds", "ids", "alignment")})),
         **results["metrics"],
     }
+
+
+def _numbers(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers in nested data, each by the path to it."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{above}{key}/")
+        elif _measured(value):
+            yield f"{above}{key}", value
 
 
 def _config(artifacts: Path) -> dict[str, Any]:
@@ -125,10 +147,7 @@ def _with_differences(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _ordered(runs: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    known = [name for name, value in {k: v for run in runs for k, v in run.items()}.items() if _measured(value)]
-    if by not in known:
-        near = difflib.get_close_matches(by, known, n=3) or known[:5]
-        raise WrongUsageError(f"--by is {by}, which no run measured; try {', '.join(near)}.")
+    _check_measured(runs, by, "--by")
     sign = 1 if any(part in by for part in _LESS_IS_BETTER) else -1
 
     def place(run: dict[str, Any]) -> tuple[bool, float, str]:
@@ -140,27 +159,20 @@ def _ordered(runs: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     return sorted(runs, key=place)
 
 
+def _chosen(runs: Sequence[Mapping[str, Any]], metrics: str, by: str) -> list[str]:
+    """The metrics of a list with commas, after the one that decides the order."""
+    names = [name.strip() for name in metrics.split(",")]
+    for name in names:
+        _check_measured(runs, name, "--metrics")
+    return list(dict.fromkeys(names if by in names else [by, *names]))
+
+
+def _check_measured(runs: Sequence[Mapping[str, Any]], metric: str, option: str) -> None:
+    known = list(dict.fromkeys(name for run in runs for name, value in run.items() if _measured(value)))
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=3) or known[:5]
+        raise WrongUsageError(f"{option} is {metric}, which no run measured; try {', '.join(near)}.")
+
+
 def _measured(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _drawn(runs: Sequence[dict[str, Any]], by: str) -> Iterator[RenderableType]:
-    metrics = {"test/nmse": "nMSE", "test/collisions/rate": "collisions"}
-    metrics |= {name: name.split("/")[2] for run in runs for name in run if _is_accuracy(name)}
-    metrics = {**({by: by} if by not in metrics else {}), **metrics, "seconds/total": "seconds"}
-    shown = {name: title for name, title in metrics.items() if any(name in run for run in runs)}
-    table = new_table("run", "embedding", "levels", *shown.values(), numbers=tuple(shown.values()), ids=("levels",))
-    for run in runs:
-        cells = [number(run.get(name), 1 if name.startswith("seconds") else 3) for name in shown]
-        add_row(table, run["run"], run["embedding"].rpartition("/")[2], "·".join(map(str, run["level_sizes"])), *cells)
-    yield table
-    if any(run["overrides"] for run in runs):
-        settings = new_table("run", "settings of its own", ids=())
-        for run in runs:
-            add_row(settings, run["run"], " ".join(run["overrides"]))
-        yield ""
-        yield settings
-
-
-def _is_accuracy(name: str) -> bool:
-    return name.startswith("test/agreement/") and name.endswith("/accuracy")

@@ -171,7 +171,11 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _lines_of_ids(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ids = facts["ids"]
-    yield "IDs", f"{facts['published_ids']:,} for {facts['works']:,} works" + (f", {ids['policy']}" if ids else "")
+    yield (
+        "IDs",
+        f"{facts['published_ids']:,} for {facts['works']:,} works"
+        + (f", artifacts.collisions={ids['policy']}" if ids else ""),
+    )
     if not ids:
         return
     rate = ids["collision_rate"]
@@ -220,10 +224,14 @@ def metrics_table(metrics: dict[str, float]) -> RenderableType:
     table = new_table("metric", *(side or "value" for side in columns), numbers=[*sides, "value"], ids=())
     for rows in groups.values():
         for name, values in rows.items():
-            digits = 0 if name.rpartition("/")[2] in _COUNTS else 3
-            add_row(table, name, *(number(values.get(side), digits) for side in columns))
+            add_row(table, name, *(number(values.get(side), digits_of(name)) for side in columns))
         table.add_section()
     return table
+
+
+def digits_of(metric: str) -> int:
+    """How many digits of a metric are shown behind the point."""
+    return 0 if metric.rpartition("/")[2] in _COUNTS else 3
 
 
 def _group(name: str) -> str:
