@@ -123,21 +123,28 @@ def test_artifacts_without_features_have_none(plain: Path) -> None:
 
 
 def test_the_shell_tells_rows_from_embeddings(
-    featured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    featured: Path,
+    tiny_model_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from wotd.cli import run
 
     texts, vectors, codes = tmp_path / "texts.txt", tmp_path / "E.npy", tmp_path / "codes.npy"
     texts.write_text("\n".join(TEXTS), encoding="utf-8")
-    assert run(["embed", "--artifacts", str(featured), "--input", str(texts), "--output", str(vectors)]) == 0
-    assert np.load(vectors).shape == (3, WIDTH)
+    embed = ["embed", "--input", str(texts), "--output", str(vectors)]
+    assert run([*embed, "--model", str(tiny_model_path)]) == 0
+    assert np.load(vectors).shape == (3, WIDTH), "a model alone has no features"
     refused = f"--vectors has vectors of length {WIDTH}; these artifacts expect {WIDTH + FEATURES}, of which the last"
     for command in (["encode", "--output", str(codes)], ["evaluate"]):
         capsys.readouterr()
         assert run([*command, "--artifacts", str(featured), "--vectors", str(vectors)]) == 1
         assert refused in capsys.readouterr().err
 
-    np.save(vectors, SemanticIDModel.load(featured).embed(TEXTS))
+    monkeypatch.setattr("wotd.cli.embed._TEXTS_AT_ONCE", 2)
+    assert run([*embed, "--artifacts", str(featured)]) == 0
+    np.testing.assert_allclose(np.load(vectors), SemanticIDModel.load(featured).embed(TEXTS), atol=1e-6)
     assert run(["encode", "--artifacts", str(featured), "--vectors", str(vectors), "--output", str(codes)]) == 0
     assert np.load(codes).tolist() == [each.code for each in SemanticIDModel.load(featured).encode(TEXTS)]
 

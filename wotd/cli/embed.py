@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wotd.embeddings.base import Embedder
+    from wotd.embeddings.views import TextView
 
 _TEXTS_AT_ONCE = 32768
 
@@ -40,7 +40,8 @@ def embed(
         str | None, typer.Option("--model", metavar="NAME", help="Short name such as minilm, hub ID, or folder.")
     ] = None,
     artifacts: Annotated[
-        Path | None, typer.Option("--artifacts", metavar="DIR", help="Instead: the embedding model of artifacts.")
+        Path | None,
+        typer.Option("--artifacts", metavar="DIR", help="Instead: that of artifacts, with their features behind."),
     ] = None,
     text_column: TextColumnOption = "text",
     prompt: Annotated[
@@ -66,19 +67,17 @@ def embed(
     target = check_output(output, (".npy",))
     source = file_source(input_, text_column)
     if artifacts is not None:
-        embedder = load_model(artifacts).embedder
+        view = load_model(artifacts).view
     else:
-        embedder = _embedder(
-            str(model), prompt, truncate_dim, batch_size, device, revision, precision, trust_remote_code
-        )
+        view = _view(str(model), prompt, truncate_dim, batch_size, device, revision, precision, trust_remote_code)
     total = sum(1 for _ in source.texts())
     if not total:
         raise InputError(f"{source.name} holds no texts; expected at least one.")
-    _write(target, embedder, source, total)
-    note(f"{total:,} vectors of length {embedder.dimension} in {output}")
+    _write(target, view, source, total)
+    note(f"{total:,} vectors of length {view.dimension} in {output}")
 
 
-def _embedder(
+def _view(
     model: str,
     prompt: str | None,
     truncate_dim: int | None,
@@ -87,12 +86,13 @@ def _embedder(
     revision: str | None,
     precision: str,
     trust_remote_code: bool,
-) -> Embedder:
+) -> TextView:
     from wotd.embeddings.embedder import SentenceTransformerEmbedder
+    from wotd.embeddings.views import TextView
 
     if model == "lsa":
         raise InputError("lsa has to be fitted: train with embedding=lsa, then embed with --artifacts.")
-    return SentenceTransformerEmbedder(
+    embedder = SentenceTransformerEmbedder(
         model,
         prompt=prompt,
         truncate_dim=truncate_dim,
@@ -102,16 +102,17 @@ def _embedder(
         precision=precision,
         trust_remote_code=trust_remote_code,
     )
+    return TextView(embedder)
 
 
-def _write(target: Path, embedder: Embedder, source: TextSource, total: int) -> None:
+def _write(target: Path, view: TextView, source: TextSource, total: int) -> None:
     from wotd.cli.matrices import write_matrix
 
     # The cache draws the bar, for it knows what is computed and what was there.
-    write_matrix(target, (total, embedder.dimension), "float32", _vectors(embedder, source, total), None)
+    write_matrix(target, (total, view.dimension), "float32", _vectors(view, source, total), None)
 
 
-def _vectors(embedder: Embedder, source: TextSource, total: int) -> Iterator[NDArray[np.float32]]:
+def _vectors(view: TextView, source: TextSource, total: int) -> Iterator[NDArray[np.float32]]:
     from wotd.embeddings.cache import EmbeddingCache
 
     cache = EmbeddingCache()
@@ -119,5 +120,5 @@ def _vectors(embedder: Embedder, source: TextSource, total: int) -> Iterator[NDA
     done = 0
     while texts := list(islice(stream, _TEXTS_AT_ONCE)):
         part = "" if total <= _TEXTS_AT_ONCE else f" {done + 1:,} to {done + len(texts):,} of {total:,}"
-        yield cache.embed(embedder, texts, description=f"embedding{part}").vectors
+        yield view.cached(cache, texts, description=f"embedding{part}").vectors
         done += len(texts)

@@ -27,6 +27,11 @@ class TextView:
         """F; 0 without features."""
         return 0 if self.features is None else self.features.dimension
 
+    @property
+    def dimension(self) -> int:
+        """D+F."""
+        return self.embedder.dimension + self.feature_dim
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Rows of the texts in their order, float32 N×(D+F): the embedding, then the features as they are.
 
@@ -36,13 +41,15 @@ class TextView:
         vectors_ND = self.embedder.embed(texts)
         return vectors_ND if self.features is None else _beside(vectors_ND, self.features.embed(texts))
 
-    def cached(self, cache: EmbeddingCache, texts: Sequence[str]) -> CachedEmbeddings:
+    def cached(
+        self, cache: EmbeddingCache, texts: Sequence[str], *, description: str = "embedding"
+    ) -> CachedEmbeddings:
         """As :meth:`embed`, through the cache; the counts are those of the embedding model.
 
         Raises:
             EmbeddingError: likewise, or if the disk is full.
         """
-        found = cache.embed(self.embedder, texts)
+        found = cache.embed(self.embedder, texts, description=description)
         if self.features is None:
             return found
         features = cache.embed(self.features, texts, description="features")
