@@ -173,6 +173,18 @@ def test_where_the_batch_is_as_training_it_is_the_mean_over_labels() -> None:
     assert terms.alignment.item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("prior", [None, [0.5, 0.3, 0.2, 0.0]])
+def test_gradients_of_entropy_and_diversity_are_those_of_finite_differences(prior: list[float] | None) -> None:
+    prior_K = None if prior is None else torch.tensor(prior, dtype=torch.float64)
+    (distances,) = some_distances(6, (4,))
+
+    def terms(distances_BK: Tensor) -> tuple[Tensor, Tensor]:
+        loss = semantic_losses(encoding([distances_BK]), torch.tensor([1.7], dtype=torch.float64), None, [prior_K])
+        return loss.entropy, loss.diversity
+
+    assert torch.autograd.gradcheck(terms, distances.double().requires_grad_())
+
+
 def test_rows_and_levels_without_a_label_do_not_count() -> None:
     distances = some_distances(6)
     labels = torch.tensor([[0, -1], [3, -1], [1, -1], [-1, -1], [-1, -1], [-1, -1]])
@@ -181,8 +193,12 @@ def test_rows_and_levels_without_a_label_do_not_count() -> None:
     torch.testing.assert_close(terms.alignment, alone.alignment)
 
 
-@pytest.mark.parametrize("labels", [None, torch.full((12, 2), -1), torch.empty(12, 0, dtype=torch.int64)])
-def test_without_any_label_it_is_zero(labels: Tensor | None) -> None:
+def test_without_labels_it_is_zero() -> None:
+    assert semantic_losses(encoding(some_distances()), torch.ones(2)).alignment.item() == 0
+
+
+@pytest.mark.parametrize("labels", [torch.full((12, 2), -1), torch.empty(12, 0, dtype=torch.int64)])
+def test_where_no_label_is_known_it_is_zero_and_has_a_gradient(labels: Tensor) -> None:
     distances = [each.requires_grad_() for each in some_distances()]
     alignment = semantic_losses(encoding(distances), torch.ones(2), labels).alignment
     assert alignment.item() == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,42 +86,69 @@ def semantic_losses(
     """
     quantized = encoding.quantized
     priors = priors or [None] * len(quantized.distances)
-    entropies, diversities = [], []
     # Under autocast, half-precision logits could not tell near codes apart.
     with torch.autocast(sharpness_L.device.type, enabled=False):
-        for level, (distances_BK, prior_K) in enumerate(zip(quantized.distances, priors, strict=True)):
-            log_p_BK = functional.log_softmax(-distances_BK * sharpness_L[level], 1)
-            p_BK = log_p_BK.exp()
-            entropies.append(_entropy_term(p_BK, log_p_BK, prior_K))
-            diversities.append(_diversity_term(p_BK))
+        entropy_L, diversity_L = _use_of_codes(quantized.distances, sharpness_L, priors)
         return LossTerms(
             reconstruction=encoding.reconstruction_loss,
             commitment=quantized.commitment,
-            entropy=torch.stack(entropies).mean(),
-            diversity=torch.stack(diversities).mean(),
+            entropy=entropy_L.mean(),
+            diversity=diversity_L.mean(),
             alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL, priors),
         )
 
 
-def _entropy_term(p_BK: Tensor, log_p_BK: Tensor, prior_K: Tensor | None) -> Tensor:
-    """Rows should be sure of one code, and the batch should use all of them, or those of the prior."""
-    per_row = -(p_BK * log_p_BK).sum(1).mean()
-    mean_K = p_BK.mean(0).clamp_min(1e-12)
-    if prior_K is None:
-        batch = (mean_K * mean_K.log()).sum()
-    else:
-        batch = (mean_K * (mean_K.log() - prior_K.clamp_min(1e-6).log())).sum()
-    return (per_row + batch) / math.log(log_p_BK.shape[1])
+def _use_of_codes(
+    distances: Sequence[Tensor], sharpness_L: Tensor, priors: Sequence[Tensor | None]
+) -> tuple[Tensor, Tensor]:
+    """Entropy and diversity per level, levels of one size together, for speed."""
+    terms = []
+    for size in dict.fromkeys(distances_BK.shape[1] for distances_BK in distances):
+        levels = [level for level, distances_BK in enumerate(distances) if distances_BK.shape[1] == size]
+        distances_BMK = torch.stack([distances[level] for level in levels], 1)
+        none_K = sharpness_L.new_zeros(size)
+        log_priors = [none_K if prior_K is None else prior_K.clamp_min(1e-6).log() for prior_K in priors]
+        log_prior_MK = torch.stack([log_priors[level] for level in levels])
+        terms.append(_UseOfCodes.apply(distances_BMK, sharpness_L[levels], log_prior_MK))  # type: ignore[no-untyped-call]
+    entropies, diversities = zip(*terms, strict=True)
+    return torch.cat(entropies), torch.cat(diversities)
 
 
-def _diversity_term(p_BK: Tensor) -> Tensor:
-    """Chance that two rows of the batch say the same code; between 1/K and 1, told from 0 to 1.
+class _UseOfCodes(torch.autograd.Function):
+    """Entropy and diversity of M levels of one size; the gradient by hand, for a graph of them would be felt.
+
+    Entropy: rows should be sure of one code, and the batch should use all of them, or those of the prior.
+    Diversity: the chance that two rows of the batch say the same code, between 1/K and 1, told from 0 to 1.
 
     Source: E. H. Simpson, "Measurement of Diversity" (1949).
     """
-    same = p_BK.mean(0).square().sum()
-    least = 1 / p_BK.shape[1]
-    return (same - least) / (1 - least)
+
+    @staticmethod
+    def forward(ctx: Any, distances_BMK: Tensor, sharpness_M: Tensor, log_prior_MK: Tensor) -> tuple[Tensor, Tensor]:
+        """The two terms of each level, of probabilities softmax(-sharpness · distances)."""
+        size = distances_BMK.shape[2]
+        log_p_BMK = torch.log_softmax(distances_BMK * -sharpness_M.unsqueeze(1), 2)
+        p_BMK = log_p_BMK.exp()
+        mean_MK = p_BMK.mean(0)
+        unlike_prior_MK = mean_MK.clamp_min(1e-12).log() - log_prior_MK
+        row_entropy_M = -torch.linalg.vecdot(p_BMK, log_p_BMK).mean(0)
+        entropy_M = (row_entropy_M + torch.linalg.vecdot(mean_MK, unlike_prior_MK)) / math.log(size)
+        diversity_M = (mean_MK.square().sum(1) - 1 / size) / (1 - 1 / size)
+        ctx.save_for_backward(log_p_BMK, p_BMK, mean_MK, unlike_prior_MK, sharpness_M)
+        return entropy_M, diversity_M
+
+    @staticmethod
+    def backward(ctx: Any, entropy_M: Tensor, diversity_M: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of the distances; what is the same for all codes of a row leaves its softmax as it is."""
+        log_p_BMK, p_BMK, mean_MK, unlike_prior_MK, sharpness_M = ctx.saved_tensors
+        rows, _, size = p_BMK.shape
+        of_entropy_M1 = entropy_M.unsqueeze(1) / (rows * math.log(size))
+        of_diversity_M1 = diversity_M.unsqueeze(1) * (2 / (rows * (1 - 1 / size)))
+        toward_BMK = torch.addcmul(
+            of_entropy_M1 * unlike_prior_MK + of_diversity_M1 * mean_MK, log_p_BMK, of_entropy_M1, value=-1
+        )
+        toward_BMK.sub_(torch.linalg.vecdot(p_BMK, toward_BMK).unsqueeze(2))
+        return toward_BMK.mul_(p_BMK).mul_(-sharpness_M.unsqueeze(1)), None, None
 
 
 def _alignment_term(
@@ -130,10 +158,12 @@ def _alignment_term(
 
     Labels count the same, however common: unseen authors write in other proportions.
     """
+    if labels_BL is None:
+        return sharpness_L.new_zeros(())
     terms = [
         functional.cross_entropy(-distances_BK * sharpness, labels_B, weight=_evenly(prior_K), ignore_index=-1)
         for distances_BK, sharpness, labels_B, prior_K in zip(
-            distances, sharpness_L, [] if labels_BL is None else labels_BL.unbind(1), priors, strict=False
+            distances, sharpness_L, labels_BL.unbind(1), priors, strict=False
         )
         if bool((labels_B >= 0).any())
     ]

@@ -161,6 +161,20 @@ def test_even_with_odd_sizes(dim: int, latent: int, hidden: list[int], sizes: li
     assert torch.equal(model.encode(x)[order], model.encode(x[order]))
 
 
+def test_products_that_a_linear_encoder_is_part_of_give_the_codes_of_its_latents() -> None:
+    x = 7 + embeddings(600)
+    model = encoder(hidden=(), latent_dim=5)
+    model.start(x, seeded())
+    learned(model)  # a bias, and a map that is no projection any more
+    expected = model.quantizer.encode(model.latents(x), beam=3)
+    assert torch.equal(model.encode(x, beam=3), expected)
+    with torch.no_grad():
+        model.encoder.linear.bias += 0.5
+        moved = model.quantizer.encode(model.latents(x), beam=3)
+    assert torch.equal(model.encode(x, beam=3), moved)
+    assert not torch.equal(moved, expected)
+
+
 def test_no_rows_have_no_codes(model: SemanticEncoder) -> None:
     none = torch.empty(0, DIM)
     assert model.encode(none).shape == (0, 3)

@@ -14,6 +14,7 @@ from wotd.quantization.codewords import Codewords
 from wotd.quantization.fitting import fit_codewords, revived_codewords
 from wotd.quantization.kmeans import assign, kmeans, means
 from wotd.quantization.ridge import CodewordRidge
+from wotd.quantization.search import CodewordSearch
 
 DIM, SIZES = 64, (16, 16, 16)
 
@@ -33,13 +34,18 @@ def residual_codes(x: Tensor, sizes: tuple[int, ...] = SIZES, seed: int = 0) -> 
 
 def fitted(x: Tensor, codes: Tensor, seed: int = 0, *, ridge: CodewordRidge | None = None, **options: Any) -> Codewords:
     return fit_codewords(
-        ridge or problem(), x, codes, lambda words, picked: words.search(x[picked], 4), seeded(seed), **options
+        ridge or problem(),
+        x,
+        codes,
+        lambda words, picked: CodewordSearch(words).search(x[picked], 4),
+        seeded(seed),
+        **options,
     )
 
 
 def unseen_nmse(words: Codewords, seed: int) -> float:
     unseen = clustered(2000, DIM, seed + 100)
-    return nmse(unseen, words.decode(words.search(unseen, 4)))
+    return nmse(unseen, words.decode(CodewordSearch(words).search(unseen, 4)))
 
 
 # --- rounds
@@ -96,7 +102,7 @@ def test_a_row_is_coded_by_codewords_it_had_no_part_in() -> None:
 
     def code(words: Codewords, picked: Tensor) -> Tensor:
         seen.append((float(words.tables[0][2].norm()), 40 in picked.tolist()))
-        return words.search(x[picked], 1)
+        return CodewordSearch(words).search(x[picked], 1)
 
     fit_codewords(problem((3,)), x, codes, code, seeded(), rounds=1)
     assert sorted(holds_it for _, holds_it in seen) == [False, True]
@@ -110,7 +116,7 @@ def test_every_round_codes_every_row_once_and_is_told() -> None:
 
     def code(words: Codewords, picked: Tensor) -> Tensor:
         coded.extend(picked.tolist())
-        return words.search(x[picked], 1)
+        return CodewordSearch(words).search(x[picked], 1)
 
     fit_codewords(problem((4,)), x, codes, code, seeded(), rounds=3, on_round=lambda: told.append(len(coded)))
     assert told == [31, 62, 93]
@@ -148,14 +154,14 @@ def with_a_dead_code() -> tuple[Tensor, Tensor]:
 
 def use(words: Codewords, x: Tensor, level: int = 0) -> list[int]:
     """How many rows each code of a level has."""
-    return torch.bincount(words.search(x, 4)[:, level], minlength=words.level_sizes[level]).tolist()
+    return torch.bincount(CodewordSearch(words).search(x, 4)[:, level], minlength=words.level_sizes[level]).tolist()
 
 
 def check_that_it_revives() -> None:
     x, codes = with_a_dead_code()
     words = fitted(x, codes, ridge=problem((4,)), rounds=3, movable=(0,), revive_below=0.1)
     assert use(words, x) == [50, 50, 50, 50]
-    assert nmse(x, words.decode(words.search(x, 1))) < 0.05
+    assert nmse(x, words.decode(CodewordSearch(words).search(x, 1))) < 0.05
 
 
 def test_a_dead_code_revives_for_good() -> None:
@@ -190,7 +196,7 @@ def test_dead_codes_revive_on_every_level(level: int, tables: int) -> None:
     assert use(fitted(x, codes, ridge=ridge, rounds=5), x, level)[3] == 0
     words = fitted(x, codes, ridge=ridge, rounds=5, movable=(0, 1), revive_below=0.1)
     assert use(words, x, level) == [160, 160, 160, 160]
-    assert nmse(x, words.decode(words.search(x, 4))) < 0.05
+    assert nmse(x, words.decode(CodewordSearch(words).search(x, 4))) < 0.05
 
 
 def test_a_revived_code_is_what_the_worst_served_row_would_have_needed() -> None:

@@ -15,6 +15,7 @@ from wotd.quantization import hvq as hvq_module
 from wotd.quantization.codewords import Codewords
 from wotd.quantization.reading import LevelReading
 from wotd.quantization.ridge import CodewordRidge
+from wotd.quantization.search import CodewordSearch
 
 DIM, SIZES = 16, (8, 6, 4)
 
@@ -104,9 +105,9 @@ def test_a_level_says_what_is_left_over_by_those_before_it(first_codes: Tensor) 
 
 def test_codewords_are_fitted_with_a_beam_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     widths: list[int] = []
-    search = Codewords.search
+    search = CodewordSearch.search
     monkeypatch.setattr(
-        Codewords, "search", lambda words, x, width, **costs: widths.append(width) or search(words, x, width, **costs)
+        CodewordSearch, "search", lambda own, x, width, **costs: widths.append(width) or search(own, x, width, **costs)
     )
     hvq = started(clustered(100, DIM), beam=5, fit_beam=2)
     assert set(widths) == {2}

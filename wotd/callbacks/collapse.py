@@ -15,6 +15,7 @@ from wotd.encoders import SemanticEncoder
 from wotd.metrics.usage import level_usage
 from wotd.module import SemanticIDModule
 from wotd.quantization import HierarchicalVectorQuantizer
+from wotd.quantization.walk import walk
 
 VANISHED = 1e-6
 """Share of the data's variance below which there is nothing left to tell apart."""
@@ -110,7 +111,7 @@ def _cause(module: SemanticIDModule, level: int, latents_NZ: Tensor, codes_NL: T
             f"the levels before it leave nothing over ({spread:.1e} of the data's variance); lower {commitment}, or "
             f"give model.level_sizes fewer levels or codes"
         )
-    _, distances, _ = model.quantizer.codewords.walk(latents_NZ, codes_NL)
+    _, distances, _ = walk(model.quantizer.search, latents_NZ, codes_NL)
     gaps_NK = distances[level] / model.input_dim
     said_N, *_, others_N = gaps_NK.sort(1).values.unbind(1)
     mend = f"lower {rate}, so that codewords keep up with the latents"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wotd.encoders.domain import Domain
 from wotd.encoders.mlp import CorrectedLinear
 from wotd.errors import ConfigurationError, TrainingError
-from wotd.quantization import Quantized, build_quantizer
+from wotd.quantization import HierarchicalVectorQuantizer, Quantized, build_quantizer
 from wotd.quantization.reading import likeliest_log_sharpness
 
 BLOCK_ROWS = 256
@@ -284,11 +284,21 @@ class SemanticEncoder(nn.Module):
             if training:
                 self.train()
 
-    def _blocks(self, x_NW: Tensor) -> Iterator[tuple[Tensor, Tensor | None, int]]:
-        """Latents and features of blocks of just ``BLOCK_ROWS`` rows, the last one padded; how many rows count."""
+    def _blocks(self, x_NW: Tensor) -> Iterator[tuple[Tensor, int]]:
+        """Blocks of just ``BLOCK_ROWS`` rows, the last one padded; how many rows count."""
         for block in torch.split(x_NW, BLOCK_ROWS):
-            padded = nn.functional.pad(block, (0, 0, 0, BLOCK_ROWS - len(block)))
-            yield self.latents(padded), self.features(padded), len(block)
+            missing = BLOCK_ROWS - len(block)
+            yield nn.functional.pad(block, (0, 0, 0, missing)) if missing else block, len(block)
+
+    def _codes(self, x_BW: Tensor, beam: int | None = None) -> Tensor:
+        """Codes of one block, B×L."""
+        quantizer, encoder = self.quantizer, self.encoder
+        if isinstance(quantizer, HierarchicalVectorQuantizer) and not quantizer.taught and encoder.correction is None:
+            # Nothing but distances matters, which a linear encoder leaves products of the embedding itself.
+            return quantizer.encode_through(
+                encoder.linear, self.scale, x_BW[:, : self.input_dim] - self.mean_D, beam=beam
+            )
+        return quantizer.encode(self.latents(x_BW), self.features(x_BW), beam=beam)
 
     def encode(self, x_BW: Tensor, *, beam: int | None = None) -> Tensor:
         """Codes of rows, int64 B×L; a row's code does not depend on the rows beside it.
@@ -298,25 +308,27 @@ class SemanticEncoder(nn.Module):
             beam: width of the search in place of the quantizer's own.
         """
         with self._evaluating():
-            blocks = self._blocks(x_BW)
-            return torch.cat([self.quantizer.encode(z, features, beam=beam)[:rows] for z, features, rows in blocks])
+            return torch.cat([self._codes(block, beam)[:rows] for block, rows in self._blocks(x_BW)])
 
     def encode_with_confidence(self, x_BW: Tensor) -> tuple[Tensor, Tensor]:
         """The codes that :meth:`encode` gives, and the probability of each, float32 B×L."""
         codes, confidences = [], []
         with self._evaluating():
-            for latents_BZ, features_BF, rows in self._blocks(x_BW):
-                quantized = self.quantizer(latents_BZ, features_BF)
-                probabilities = [logits_BK.softmax(1) for logits_BK in self.logits(quantized.distances)]
-                chosen = zip(probabilities, quantized.codes.split(1, 1), strict=True)
-                codes.append(quantized.codes[:rows])
-                confidences.append(torch.cat([p_BK.gather(1, codes_B1) for p_BK, codes_B1 in chosen], 1)[:rows])
+            for block, rows in self._blocks(x_BW):
+                codes_BL = self._codes(block)
+                distances = self.quantizer(self.latents(block), self.features(block), codes_BL).distances
+                chosen = zip(self.logits(distances), torch.split(codes_BL, 1, 1), strict=True)
+                codes.append(codes_BL[:rows])
+                confidences.append(
+                    torch.cat([z_BK.softmax(1).gather(1, code_B1) for z_BK, code_B1 in chosen], 1)[:rows]
+                )
         return torch.cat(codes), torch.cat(confidences)
 
     def level_distances(self, x_BW: Tensor) -> tuple[Tensor, ...]:
         """Per level B×K: squared distances as the quantizer tells them (:class:`Quantized`)."""
         with self._evaluating():
-            parts = [self.quantizer(z, features).distances for z, features, _ in self._blocks(x_BW)]
+            blocks = [block for block, _ in self._blocks(x_BW)]
+            parts = [self.quantizer(self.latents(block), self.features(block)).distances for block in blocks]
             return tuple(torch.cat(level)[: len(x_BW)] for level in zip(*parts, strict=True))
 
     def decode(self, codes_BL: Tensor) -> Tensor:

@@ -117,8 +117,10 @@ class FiniteScalarQuantizer(nn.Module):
     def _bounded(self, latents_BZ: Tensor) -> Tensor:
         return torch.tanh(linear(latents_BZ, self.read.weight) / self.scale_L)
 
-    def forward(self, latents_BZ: Tensor, features_BF: Tensor | None = None) -> Quantized:
-        """Round a batch to the grids, with straight-through gradients."""
+    def forward(
+        self, latents_BZ: Tensor, features_BF: Tensor | None = None, codes_BL: Tensor | None = None
+    ) -> Quantized:
+        """Round a batch to the grids, or to these codes, with straight-through gradients."""
         del features_BF
         with torch.autocast(latents_BZ.device.type, enabled=False):
             bounded_BL = self._bounded(latents_BZ.float())
@@ -126,7 +128,8 @@ class FiniteScalarQuantizer(nn.Module):
                 (values_B.unsqueeze(1) - grid_K).square()
                 for values_B, grid_K in zip(bounded_BL.unbind(1), self._grids(), strict=True)
             )
-            codes_BL = torch.stack([distances_BK.argmin(1) for distances_BK in distances], 1)
+            if codes_BL is None:
+                codes_BL = torch.stack([distances_BK.argmin(1) for distances_BK in distances], 1)
             rounded_BL = self._values(codes_BL)
             straight_through_BL = bounded_BL + (rounded_BL - bounded_BL).detach()
             commitment = nn.functional.mse_loss(bounded_BL, rounded_BL)

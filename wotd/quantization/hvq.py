@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.quantization.codewords import Codewords, levels_with_table
+from wotd.quantization.derived import Derived
 from wotd.quantization.fitting import fit_codewords
 from wotd.quantization.kmeans import assign, kmeans, means
 from wotd.quantization.reading import LevelReading
 from wotd.quantization.ridge import CodewordRidge
+from wotd.quantization.search import CodewordSearch
+from wotd.quantization.walk import walk
 
 _CHUNK_ROWS = 4096
 
@@ -49,7 +52,7 @@ class HierarchicalVectorQuantizer(nn.Module):
     own view of the latent takes for the label (:class:`LevelReading`), unless another code of
     little less probability comes nearer. Codewords are fitted in closed form
     (:mod:`wotd.quantization.fitting`), codes are found by a beam search over both
-    (:meth:`Codewords.search`).
+    (:class:`CodewordSearch`).
 
     Source: residual quantization as in Y. Chen et al., "Approximate Nearest Neighbor Search by
     Residual Vector Quantization" (2010); see the modules it is made of for the rest.
@@ -146,7 +149,14 @@ class HierarchicalVectorQuantizer(nn.Module):
             "prefix_weight": prefix_weight, "reconstruction_weight": reconstruction_weight,
             "revive_below": revive_below, "start_iterations": start_iterations,
         }  # fmt: skip
-        self._codewords: tuple[tuple[int, ...], Codewords] | None = None
+        self._search = Derived(self._make_search)
+        self._search_through = Derived(self._make_search_through)
+
+    def _make_search(self, *points: Tensor) -> CodewordSearch:
+        return CodewordSearch(self._codewords_of(points))
+
+    def _make_search_through(self, weight_ZX: Tensor, bias_Z: Tensor, scale: Tensor, *points: Tensor) -> CodewordSearch:
+        return CodewordSearch(self._codewords_of(points), weight_ZX / scale, bias_Z)
 
     def _shapes(self) -> list[int]:
         """Rows of each level's points: all prefixes where it has a table, else its codes."""
@@ -177,15 +187,21 @@ class HierarchicalVectorQuantizer(nn.Module):
         return tuple(level for level in range(len(self.level_sizes)) if level not in self.taught)
 
     @property
+    def _points(self) -> list[Tensor]:
+        return [getattr(self, f"points_{level}") for level in range(len(self.level_sizes))]
+
+    def _codewords_of(self, points: Sequence[Tensor]) -> Codewords:
+        return Codewords(self.level_sizes, points[: self.tables], points[self.tables :])
+
+    @property
     def codewords(self) -> Codewords:
         """What codes stand for, at present."""
-        points = [getattr(self, f"points_{level}") for level in range(len(self.level_sizes))]
-        if any(tensor.is_inference() for tensor in points):  # made in inference mode, they do not tell of changes
-            return Codewords(self.level_sizes, points[: self.tables], points[self.tables :])
-        state = tuple(number for tensor in points for number in (tensor.data_ptr(), tensor._version))
-        if self._codewords is None or self._codewords[0] != state:  # its tables of products are costly
-            self._codewords = state, Codewords(self.level_sizes, points[: self.tables], points[self.tables :])
-        return self._codewords[1]
+        return self._codewords_of(self._points)
+
+    @property
+    def search(self) -> CodewordSearch:
+        """The search for codes of latents, at present."""
+        return self._search.of(*self._points)
 
     def _adopt(self, codewords: Codewords) -> None:
         for level, points in enumerate((*codewords.tables, *codewords.added)):
@@ -219,28 +235,33 @@ class HierarchicalVectorQuantizer(nn.Module):
     def encode(self, latents_BZ: Tensor, features_BF: Tensor | None = None, *, beam: int | None = None) -> Tensor:
         """Codes of latents, int64 B×L; ``beam`` in place of its own width."""
         cost = self._cost(self._readings(latents_BZ, features_BF))
-        return self.codewords.search(
-            latents_BZ, self.beam if beam is None else beam, prefix_weight=self.prefix_weight, **cost
-        )
+        width = self.beam if beam is None else beam
+        return self.search.search(latents_BZ, width, prefix_weight=self.prefix_weight, **cost)
+
+    @torch.no_grad()
+    def encode_through(self, linear: nn.Linear, scale: Tensor, rows_BX: Tensor, *, beam: int | None = None) -> Tensor:
+        """Codes of the latents ``linear(rows / scale)``, B×L, without making them; where no level is taught."""
+        search = self._search_through.of(linear.weight, linear.bias, scale, *self._points)
+        return search.search(rows_BX, self.beam if beam is None else beam, prefix_weight=self.prefix_weight)
 
     def decode(self, codes_BL: Tensor) -> Tensor:
         """What codes, or prefixes of codes, stand for, B×Z."""
         return self.codewords.decode(codes_BL)
 
-    def forward(self, latents_BZ: Tensor, features_BF: Tensor | None = None) -> Quantized:
-        """Quantize a batch; greedily in training mode, for speed, as :meth:`encode` does otherwise."""
+    def forward(
+        self, latents_BZ: Tensor, features_BF: Tensor | None = None, codes_BL: Tensor | None = None
+    ) -> Quantized:
+        """Quantize a batch: by these codes, or greedily in training mode, for speed, or as :meth:`encode` does."""
         # Under autocast, half-precision distances could not tell near codewords apart.
         with torch.autocast(latents_BZ.device.type, enabled=False):
             latents_BZ = latents_BZ.float()
             readings = self._readings(latents_BZ, None if features_BF is None else features_BF.float())
             with torch.no_grad():
                 cost = self._cost({level: distances_BK.detach() for level, distances_BK in readings.items()})
-                codes_BL = (
-                    None
-                    if self.training
-                    else self.codewords.search(latents_BZ, self.beam, prefix_weight=self.prefix_weight, **cost)
-                )
-            codes_BL, distances, left_B = self.codewords.walk(latents_BZ, codes_BL, **cost)
+                search = self.search
+                if codes_BL is None and not self.training:
+                    codes_BL = search.search(latents_BZ, self.beam, prefix_weight=self.prefix_weight, **cost)
+            codes_BL, distances, left_B = walk(search, latents_BZ, codes_BL, **cost)
             stands_for_BZ = self.decode(codes_BL)
             quantized_BZ = latents_BZ + (stands_for_BZ - latents_BZ).detach()  # its value, the gradient of the latents
         told = tuple(readings.get(level, distances_BK) for level, distances_BK in enumerate(distances))
@@ -329,13 +350,11 @@ class HierarchicalVectorQuantizer(nn.Module):
         self.variance.copy_(latents_NZ.square().sum(1).mean().clamp_min(1e-12))
 
         def code(codewords: Codewords, rows_n: Tensor) -> Tensor:
-            parts = []
+            search, parts = CodewordSearch(codewords), []
             for rows in torch.split(rows_n, _CHUNK_ROWS):
                 features = None if features_NF is None else features_NF[rows]
                 cost = self._cost(self._readings(latents_NZ[rows], features))
-                parts.append(
-                    codewords.search(latents_NZ[rows], self.fit_beam, prefix_weight=self.prefix_weight, **cost)
-                )
+                parts.append(search.search(latents_NZ[rows], self.fit_beam, prefix_weight=self.prefix_weight, **cost))
             return torch.cat(parts)
 
         self._adopt(
