@@ -171,14 +171,14 @@ def test_the_shell_assigns_anew_where_features_differ(
 
 
 def test_a_run_with_features_gives_texts_the_codes_it_stored(tmp_path: Path) -> None:
-    results = train_wotd_pipeline(on_works(tmp_path, "features=stylometry"), tmp_path / "run")
+    results = train_wotd_pipeline(on_works(tmp_path), tmp_path / "run")
     artifacts = Artifacts.open(results.artifacts)
     assert (artifacts.feature_dim, artifacts.row_dim) == (FEATURES, 16 + FEATURES)
     stored = artifacts.codes().select(["text", "code"]).to_pylist()[::7]
     encoded = SemanticIDModel.load(results.artifacts).encode([row["text"] for row in stored])
     assert [each.code for each in encoded] == [row["code"] for row in stored]
     assert all(each.out_of_domain is not None for each in encoded)
-    again = train_wotd_pipeline(on_works(tmp_path), tmp_path / "without")
+    again = train_wotd_pipeline(on_works(tmp_path, "features=none"), tmp_path / "without")
     assert Artifacts.open(again.artifacts).feature_dim == 0
 
 
