@@ -73,7 +73,7 @@ def refusal(*overrides: str) -> str:
         ),
         (
             ["model/quantizer=vq"],
-            "model/quantizer has no option 'vq'; the nearest is 'hvq'; it has fsq, hvq, hvq_deep.",
+            "model/quantizer has no option 'vq'; the nearest is 'hvq'; it has fsq, hvq, hvq_deep, hvq_wide.",
         ),
         (["+experiment=nope"], "experiment has no option 'nope'; it has deep, lsa, minilm."),
         (["experiment=minilm"], "experiment=minilm adds to the config; write it with a plus sign: +experiment=minilm."),

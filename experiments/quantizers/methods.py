@@ -13,13 +13,7 @@ OURS: dict[str, list[str]] = {
     "start": ["trainer.max_epochs=0"],
     "deep": [],
     "greedy": ["model.quantizer.beam=1", "model.quantizer.fit_beam=4"],
-    "wide": [
-        "model.quantizer.beam=64",
-        "model.quantizer.fit_beam=4",
-        "model.quantizer.rounds=24",
-        "model.quantizer.prefix_weight=0.1",
-        "trainer.max_epochs=0",
-    ],
+    "wide": ["model/quantizer=hvq_wide", "trainer.max_epochs=0"],
 }
 """Our settings: a name, and what it changes of ``+experiment=deep``. ``start`` is the closed-form start alone."""
 

@@ -48,15 +48,18 @@ def test_the_start_decides_as_discriminant_analysis_does(size: int, dim: int, se
     np.testing.assert_array_equal(said(reading, both).numpy()[clear], scores.argmax(1)[clear])
 
 
-def test_frequent_labels_do_not_rule() -> None:
-    """Ten times the rows of one label change nothing: every label counts the same."""
+def test_every_row_counts_the_same_in_the_scatter() -> None:
+    """A label with ten times the rows weighs ten times as much in it, as in the textbook; priors stay equal."""
     x, labels = labelled(3, 40, 5, apart=1.0)
     x[labels == 0] *= torch.tensor([9.0, 1, 1, 1, 0.1])  # a spread of its own, so that it matters whose spread counts
     often = (torch.cat([x, *[x[labels == 0]] * 9]), torch.cat([labels, *[labels[labels == 0]] * 9]))
-    even, uneven = LevelReading(3, 5), LevelReading(3, 5)
-    even.start(x, labels)
-    uneven.start(*often)
-    assert torch.equal(said(even, x), said(uneven, x))
+    view, keys = discriminant(*often, 3, 2)
+    theirs = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
+    theirs.fit(often[0].double().numpy(), often[1].numpy())
+    whitened = torch.from_numpy(np.linalg.inv(theirs.covariance_))
+    means = torch.from_numpy(theirs.means_)
+    expected = ((x.double().unsqueeze(1) - means) @ whitened * (x.double().unsqueeze(1) - means)).sum(2).argmin(1)
+    assert torch.equal(((x @ view.T).unsqueeze(1) - keys).square().sum(2).argmin(1), expected)
 
 
 def test_unknown_labels_are_left_out() -> None:
