@@ -7,7 +7,8 @@ from typing import Any
 
 from wotd.errors import ConfigurationError
 from wotd.quantization.fsq import FiniteScalarQuantizer
-from wotd.quantization.hvq import HierarchicalVectorQuantizer, Quantized
+from wotd.quantization.hvq import HierarchicalVectorQuantizer
+from wotd.quantization.quantized import Quantized
 
 Quantizer = HierarchicalVectorQuantizer | FiniteScalarQuantizer
 

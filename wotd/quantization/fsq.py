@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from wotd.errors import ConfigurationError
-from wotd.quantization.hvq import Quantized
 from wotd.quantization.products import linear
+from wotd.quantization.quantized import Quantized
 
 
 class FiniteScalarQuantizer(nn.Module):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,31 +17,13 @@ from wotd.quantization.codewords import Codewords, levels_with_table
 from wotd.quantization.derived import Derived
 from wotd.quantization.fitting import fit_codewords
 from wotd.quantization.kmeans import assign, kmeans, means
+from wotd.quantization.quantized import Quantized
 from wotd.quantization.reading import LevelReading
 from wotd.quantization.ridge import CodewordRidge
 from wotd.quantization.search import CodewordSearch
 from wotd.quantization.walk import walk
 
 _CHUNK_ROWS = 4096
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """What a quantizer says of a batch.
-
-    Attributes:
-        codes: int64 B×L, one index per level.
-        quantized: B×Z, what the codes stand for, with the gradient of the latents (straight-through).
-        commitment: mean squared distance between latents and what their codes stand for, over the variance
-            of the latents (for numbers in [-1, 1], their mean squared rounding error).
-        distances: per level B×K, squared distances: on a taught level to the keys of its labels, on a
-            free one to what each of its codes would make of the codes before it.
-    """
-
-    codes: Tensor
-    quantized: Tensor
-    commitment: Tensor
-    distances: tuple[Tensor, ...]
 
 
 class HierarchicalVectorQuantizer(nn.Module):
