@@ -57,7 +57,7 @@ class HierarchicalVectorQuantizer(nn.Module):
         ridge: float = 3.0,
         prefix_ridge: float = 64.0,
         prefix_weight: float = 0.0,
-        reconstruction_weight: float = 3.0,
+        reconstruction_weight: float = 2.5,
         revive_below: float = 0.02,
         start_iterations: int = 5,
     ) -> None:
