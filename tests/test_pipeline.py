@@ -596,3 +596,29 @@ def test_no_space_for_the_start(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert "run: File too large; mend that and start again with the same hydra.run.dir." in done.stdout, done.stderr
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+
+
+def test_whatever_is_monitored_and_kept_the_start_is_a_candidate(tmp_path: Path) -> None:
+    """What another monitor calls best, or the last epoch where nothing is, must still be better than the start."""
+    harmful = on_vectors(tmp_path, "model.optimizer.learning_rate=3")
+    for name, more in (
+        ("monitored", "callbacks.checkpoint.monitor=val/reconstruction"),
+        ("none", "~callbacks.checkpoint"),
+    ):
+        assert train_wotd_pipeline([*harmful, more], tmp_path / name).checkpoint.name == "start.ckpt"
+
+
+@pytest.mark.parametrize("batch_size", [64, 4096])
+def test_start_and_training_are_compared_by_the_same_measure(tmp_path: Path, batch_size: int) -> None:
+    """Weights that do not move are no better than the start, whatever the batches that validation is read in."""
+    still = on_vectors(
+        tmp_path, "model.optimizer.learning_rate=1e-30", f"data.batch_size={batch_size}", "~callbacks.codeword_refit"
+    )
+    assert train_wotd_pipeline(still, tmp_path / "run").checkpoint.name == "start.ckpt"
+
+
+def test_works_to_keep_the_ids_of_are_not_to_be_had_of_bare_vectors(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"taxonomy\.previous keeps the IDs of works, and data\.vectors has none"
+    ):
+        train_wotd_pipeline(on_vectors(tmp_path, "taxonomy.previous=old.json"), tmp_path / "run")

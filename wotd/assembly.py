@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from wotd.data import WOTDDataModule
 from wotd.errors import ConfigurationError
 from wotd.module import SemanticIDModule
 from wotd.taxonomy import Taxonomy
+
+logger = logging.getLogger(__name__)
 
 Config = DictConfig | Mapping[str, Any] | Sequence[str]
 
@@ -52,6 +55,12 @@ def build_taxonomy(config: DictConfig) -> Taxonomy | None:
 def build_data_module(config: DictConfig, taxonomy: Taxonomy | None) -> WOTDDataModule:
     """The data module with its provider and embedder, or that of bare vectors; nothing is read yet."""
     if taxonomy is None:
+        if config.taxonomy.get("previous"):
+            raise ConfigurationError(
+                "taxonomy.previous keeps the IDs of works, and data.vectors has none; set only one of them."
+            )
+        if config.get("features"):
+            logger.warning("features are computed from texts, and data.vectors has none: levels see the vectors alone")
         bare: WOTDDataModule = build(config.data, "data")
         return bare
     previous = config.taxonomy.get("previous")

@@ -46,7 +46,8 @@ class EncodedText:
         code: one index per level, or fewer where ``min_confidence`` cut it short.
         id: its text form.
         names: names of the codes, level by level; indices as text where levels have no names.
-        confidence: probability of each index given the level's input, 0 to 1.
+        confidence: probability of each index given the level's input, 0 to 1; calibrated on levels that labels
+            teach, elsewhere a softmax of distances in units of the gap between the two nearest codes.
         out_of_domain: whether the text lies farther from what the model was trained on than 95 % of unseen
             passages do; None where it never saw any to compare with.
         error: squared error of the code's reconstruction over the variance of the training data.

@@ -134,7 +134,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         if checkpoint is None:
             _start(module, data, output_dir)
         _fit(trainer, module, data, checkpoint)
-        best = _best_checkpoint(trainer, output_dir)
+        best = _best_checkpoint(trainer, module, data, output_dir)
     seconds["training"] = time.perf_counter() - training
 
     metrics: dict[str, float] = {}
@@ -260,29 +260,38 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
     logger.info("trained %d epoch%s (%d steps)", epochs, "" if epochs == 1 else "s", trainer.global_step)
 
 
-def _best_checkpoint(trainer: lightning.Trainer, output_dir: Path) -> Path:
-    """The checkpoint with the least ``val/loss``, the start among the candidates; the last where none was kept."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.monitor and Path(callback.best_model_path).is_file():
-            return _start_unless_improved(Path(callback.best_model_path), callback.best_model_score, output_dir)
-    path = output_dir / FOLDER / LAST
-    trainer.save_checkpoint(path)
-    return path
+def _best_checkpoint(
+    trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataModule, output_dir: Path
+) -> Path:
+    """The checkpoint that was best by what is monitored, the last where none was kept; but the start if that is better.
 
-
-def _start_unless_improved(best: Path, score: torch.Tensor | None, output_dir: Path) -> Path:
-    start = output_dir / FOLDER / START
-    if score is None or not start.is_file():
+    Leaves its weights in the module.
+    """
+    kept = [
+        Path(callback.best_model_path)
+        for callback in trainer.checkpoint_callbacks
+        if isinstance(callback, ModelCheckpoint) and callback.monitor and Path(callback.best_model_path).is_file()
+    ]
+    best = kept[0] if kept else output_dir / FOLDER / LAST
+    if not kept:
+        trainer.save_checkpoint(best)
+    _load_weights(module, best)
+    start, validation = output_dir / FOLDER / START, data.dataset(VAL)
+    if not trainer.global_step or not start.is_file() or not len(validation):
         return best
-    loss = float(torch.load(start, map_location="cpu", weights_only=True)["val/loss"])
-    if loss > float(score):
+    # Both by the same function: what the trainer logs depends on the size of its batches and on its processes.
+    before = float(torch.load(start, map_location="cpu", weights_only=True)["val/loss"])
+    after = module.validation_loss(validation)
+    if after < before:
         return best
-    logger.warning(
-        "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
-        "try a lower model.optimizer.learning_rate or other model.losses",
-        float(score),
-        loss,
-    )
+    if first_process():
+        logger.warning(
+            "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
+            "try a lower model.optimizer.learning_rate or other model.losses",
+            after,
+            before,
+        )
+    _load_weights(module, start)
     return start
 
 

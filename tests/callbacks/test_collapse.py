@@ -59,6 +59,19 @@ def test_codewords_out_of_reach(module: SemanticIDModule) -> None:
     assert "lower model.optimizer.learning_rate (0.001), so that codewords keep up with the latents" in finding.sentence
 
 
+def test_few_codes_of_many() -> None:
+    x = torch.randn(2000, 12, generator=torch.Generator().manual_seed(0))
+    module = small_module(level_sizes=[64, 4], latent_dim=12)
+    module.model.start(x, torch.Generator().manual_seed(0))
+    assert collapsed_levels(module, x, perplexity_below=1.25, share_below=0.05) == []
+    module.model.quantizer.points_0[3:] += 1e3
+    module.model.quantizer.points_1[3 * 4 :] += 1e3
+    assert collapsed_levels(module, x, perplexity_below=1.25) == []
+    finding = collapsed_levels(module, x, perplexity_below=1.25, share_below=0.05)[0]
+    assert finding.sentence.startswith("level 0 has collapsed: of 64 codes it uses ")
+    assert finding.levels == (0,)
+
+
 def test_codewords_that_huddle_together(module: SemanticIDModule) -> None:
     quantizer = module.model.quantizer
     quantizer.points_2.copy_(quantizer.points_1.repeat_interleave(4, 0))  # of codes that are equal the first is said

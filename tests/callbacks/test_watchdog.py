@@ -285,7 +285,14 @@ def test_a_run_that_goes_on_judges_as_before(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"action": "bark"}, {"patience": -1}, {"perplexity_below": 0.5}, {"perplexity_below": 2.0}, {"explosion": 1.0}],
+    [
+        {"action": "bark"},
+        {"patience": -1},
+        {"perplexity_below": 0.5},
+        {"perplexity_below": 2.0},
+        {"share_below": 1.0},
+        {"explosion": 1.0},
+    ],
 )
 def test_settings_that_cannot_be_meant(settings: dict[str, Any]) -> None:
     name, value = next(iter(settings.items()))

@@ -142,6 +142,9 @@ def test_assign_goes_on_where_it_was(shell, refused, text_artifacts, folder, tmp
     assert [name for name in OUTPUTS if before[name] != after[name]] == ["c.txt.parquet"]
     sentence = refused(*arguments, "--min-confidence", "0.5")
     assert "exists, but not from this a.jsonl with these artifacts and options" in sentence
+    written = (folder / "a.jsonl").read_bytes()
+    (folder / "a.jsonl").write_bytes(written.replace(b"e", b"a", 1))  # as long as it was
+    assert "exists, but not from this a.jsonl" in refused(*arguments)
     (folder / "a.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
     assert "exists, but not from this a.jsonl" in refused(*arguments)
 

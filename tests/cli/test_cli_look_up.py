@@ -60,12 +60,19 @@ def test_inspect_says_what_the_folder_is(shell, text_artifacts):
     assert [level["name"] for level in facts["levels"]] == ["style", "complexity", "era", "variation"]
     assert facts["bits"] == 11.32
     assert (facts["works"], facts["passages"], facts["texts_kept"]) == (36, 144, True)
+    assert (facts["quantizer"], facts["encode_mode"]) == ("hvq", "beam 16")
     assert facts["embedding"]["model"] == "lsa"
     assert facts["taxonomy"] == {"name": "literature", "version": 1}
     assert facts["seed"] == 0
     assert facts["files"]["encoder.safetensors"] == (text_artifacts / "encoder.safetensors").stat().st_size
     table = shell("inspect", "--artifacts", text_artifacts, "--format", "table").out
-    for part in ("style 8 · complexity 8", "11.3 bits", "36 works, 144 passages, texts kept", "nmse", "torch"):
+    for part in (
+        "style 8 · complexity 8",
+        "11.3 bits, hvq, found by beam 16",
+        "36 works, 144 passages, texts kept",
+        "nmse",
+        "torch",
+    ):
         assert part in table
 
 

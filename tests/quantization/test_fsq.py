@@ -111,7 +111,7 @@ def test_more_levels_than_dimensions_and_a_single_row_start_without_nan() -> Non
 
 
 def test_numbers_in_order_take_no_other_names(fsq: FiniteScalarQuantizer) -> None:
-    with pytest.raises(ConfigurationError, match=r"level 1 are numbers in order.*model\.quantizer\.kind=hvq"):
+    with pytest.raises(ConfigurationError, match=r"level 1 are numbers in order.*model/quantizer=hvq"):
         fsq.permute(1, torch.arange(4))
 
 

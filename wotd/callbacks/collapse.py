@@ -40,13 +40,16 @@ class Finding:
 
 
 @torch.no_grad()
-def collapsed_levels(module: SemanticIDModule, x_ND: Tensor, *, perplexity_below: float) -> list[Finding]:
-    """The levels that say as good as the same code of every row; one finding for all where it is all of them.
+def collapsed_levels(
+    module: SemanticIDModule, x_ND: Tensor, *, perplexity_below: float, share_below: float = 0.0
+) -> list[Finding]:
+    """The levels that say as good as the same few codes of every row; one finding for all where it is all of them.
 
     Args:
         module: whose model is looked at, as it would encode; it is left as it was.
         x_ND: a sample of training embeddings.
         perplexity_below: effective number of codes below which a level has collapsed.
+        share_below: the same as a share of its codes; the larger of the two counts.
     """
     model = module.model
     codes_NL = model.encode(x_ND)
@@ -54,7 +57,12 @@ def collapsed_levels(module: SemanticIDModule, x_ND: Tensor, *, perplexity_below
         level_usage(torch.bincount(codes_N, minlength=size))
         for codes_N, size in zip(codes_NL.unbind(1), model.level_sizes, strict=True)
     ]
-    collapsed = [level for level, usage in enumerate(usages) if usage.perplexity < perplexity_below]
+    sizes = model.level_sizes
+    collapsed = [
+        level
+        for level, usage in enumerate(usages)
+        if usage.perplexity < max(perplexity_below, share_below * sizes[level])
+    ]
     if not collapsed:
         return []
     latents_NZ = _latents(model, x_ND)

@@ -33,7 +33,7 @@ _HEAVY = 10.0
 class Watchdog(Callback):
     """Looks at the codes of a sample of training rows after each epoch's last batch, and at the loss throughout.
 
-    A level that says one code of all rows, though it once said more, has collapsed; a loss many times
+    A level that says one code of all rows, or few of many, though it once said more, has collapsed; a loss many times
     the least that was seen explodes. Either makes an unhealthy epoch. ``repair`` starts all codewords
     anew where a free level has collapsed; taught levels are only named, since which codes they use is
     for their labels to say. After ``patience`` unhealthy epochs in a row the next one ends training in
@@ -46,7 +46,12 @@ class Watchdog(Callback):
     """
 
     def __init__(
-        self, action: str = "repair", patience: int = 2, perplexity_below: float = 1.25, explosion: float = 10.0
+        self,
+        action: str = "repair",
+        patience: int = 2,
+        perplexity_below: float = 1.25,
+        share_below: float = 0.05,
+        explosion: float = 10.0,
     ) -> None:
         """Watch.
 
@@ -54,6 +59,7 @@ class Watchdog(Callback):
             action: ``repair``, then stop; ``stop``; or ``warn`` and do nothing.
             patience: unhealthy epochs in a row that are borne.
             perplexity_below: effective number of codes below which a level has collapsed.
+            share_below: the same as a share of its codes, which is what counts on large levels.
             explosion: how many times the least loss, or 1 where that is less, an epoch's mean loss may be.
 
         Raises:
@@ -68,10 +74,12 @@ class Watchdog(Callback):
             raise ConfigurationError(
                 f"{name}.perplexity_below is {perplexity_below}; expected 1 or more and less than 2."
             )
+        if not 0 <= share_below < 1:
+            raise ConfigurationError(f"{name}.share_below is {share_below}; expected 0 or more and less than 1.")
         if not explosion > 1:
             raise ConfigurationError(f"{name}.explosion is {explosion}; expected more than 1.")
         self.action, self.patience = action, patience
-        self.perplexity_below, self.explosion = perplexity_below, explosion
+        self.perplexity_below, self.share_below, self.explosion = perplexity_below, share_below, explosion
         self._lived: set[int] = set()
         self._least = math.inf
         self._unhealthy = 0
@@ -145,7 +153,7 @@ class Watchdog(Callback):
 
     def _look(self, module: SemanticIDModule, x_ND: Tensor) -> list[Finding]:
         """What has collapsed; the levels that have not are noted as having lived."""
-        findings = collapsed_levels(module, x_ND, perplexity_below=self.perplexity_below)
+        findings = collapsed_levels(module, x_ND, perplexity_below=self.perplexity_below, share_below=self.share_below)
         collapsed = {level for finding in findings for level in finding.levels}
         self._lived |= set(range(len(module.model.level_sizes))) - collapsed
         return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -153,11 +154,16 @@ class _Assignment:
             "embedding": self.model.embedder.fingerprint.digest,
             "features": self.model.features.fingerprint.digest if self.model.features else None,
             "source": source.name,
-            "source_bytes": source.stat().st_size,
+            "source_sha256": _sha256(source),
             "text_column": self.text_column,
             "drop_texts": self.drop_texts,
             "min_confidence": self.min_confidence,
         }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_blank(text: Any) -> bool:

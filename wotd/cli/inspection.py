@@ -55,6 +55,7 @@ def summary(artifacts: Artifacts) -> dict[str, Any]:
         "levels": [{"name": name, "size": count} for name, count in zip(names, sizes, strict=False)],
         "bits": round(sum(math.log2(count) for count in sizes), 2),
         "quantizer": config["encoder"].get("quantizer"),
+        "encode_mode": config.get("encode_mode"),
         "dimension": config["encoder"].get("input_dim"),
         "embedding": _embedding(artifacts),
         "features": _features(artifacts),
@@ -145,7 +146,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sizes = " · ".join(f"{level['name']} {level['size']}" for level in facts["levels"])
     embedding, taxonomy = facts["embedding"], facts["taxonomy"]
     yield "artifacts", facts["artifacts"]
-    yield "levels", f"{sizes} ({facts['bits']:.1f} bits, {facts['quantizer']})"
+    found = f", found by {facts['encode_mode']}" if facts["encode_mode"] else ""
+    yield "levels", f"{sizes} ({facts['bits']:.1f} bits, {facts['quantizer']}{found})"
     if embedding:
         yield "embedding", f"{embedding['model']}, {facts['dimension']} dimensions"
         yield "  revision", embedding["revision"] or "–"

@@ -46,34 +46,37 @@ def plan(
 
     Says bits, collision rates, which levels can carry information, which would starve, and what to change. The
     floor is the share of items that must share a code whatever the method; expected is what codes drawn by chance
-    would give. The passages of --artifacts or --provider are those that are trained on, --items how many get an
-    ID. Cells of the taxonomy that hold more works than the last level has codes are listed too.
+    would give. The training passages of --artifacts and all of --provider are those that are trained on (recipes
+    keep a fifth for validation and test), --items how many get an ID. Cells of the taxonomy that hold more works
+    than the last level has codes are listed too.
     """
     refuse_settings_without_provider(provider, root, settings)
     if artifacts is not None and provider is not None:
         raise WrongUsageError("--artifacts and --provider exclude each other.")
     given = None if level_sizes is None else _sizes(level_sizes)
-    counted, sizes, cells = items, given, None
+    counted, trained_on, sizes, cells = items, items, given, None
     if artifacts is not None:
-        counted, sizes, cells = _of_artifacts(artifacts)
+        counted, trained_on, sizes, cells = _of_artifacts(artifacts)
     elif provider is not None:
         counted, sizes, cells = _of_provider(provider, root, settings or [])
+        trained_on = counted
     sizes, wanted = given or sizes, items or counted
     if sizes is None or not wanted:
         raise WrongUsageError("--items and --level-sizes are needed, or --artifacts or --provider, which tell them.")
     from wotd.capacity import planned
 
-    facts = planned(wanted, sizes, trained_on=counted)
+    facts = planned(wanted, sizes, trained_on=trained_on)
     if cells is not None:
         facts["full_cells"] = cells
         facts["advice"] += _about_cells(cells)
     show(facts, format_, lambda: _drawn(facts))
 
 
-def _of_artifacts(folder: Path) -> tuple[int, list[int], list[dict[str, Any]] | None]:
+def _of_artifacts(folder: Path) -> tuple[int, int, list[int], list[dict[str, Any]] | None]:
     from pyarrow import parquet
 
     from wotd.artifacts import CODES, Artifacts
+    from wotd.data.splits import SPLIT_NAMES, TRAIN
     from wotd.taxonomy import Label, Origin
 
     artifacts = Artifacts.open(folder)
@@ -82,8 +85,8 @@ def _of_artifacts(folder: Path) -> tuple[int, list[int], list[dict[str, Any]] | 
         codes = [tuple(entry["label"]) for entry in artifacts.semantic_ids()["corpora"].values()]
         labels = [Label(label, (Origin.UNKNOWN,) * len(label)) for label in codes]
         cells = _cells(taxonomy, taxonomy.overflows(labels))
-    passages = parquet.ParquetFile(artifacts.folder / CODES).metadata.num_rows
-    return passages, list(artifacts.config["encoder"]["level_sizes"]), cells
+    sides = parquet.read_table(artifacts.folder / CODES, columns=["split"])["split"].to_pylist()
+    return len(sides), sides.count(SPLIT_NAMES[TRAIN]), list(artifacts.config["encoder"]["level_sizes"]), cells
 
 
 def _of_provider(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,11 @@ def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Ma
     try:
         return QUANTIZERS[kind](dim, level_sizes, **options)
     except TypeError as error:
-        raise ConfigurationError(f"model.quantizer: {error}.") from error
+        known = ", ".join(list(inspect.signature(QUANTIZERS[kind]).parameters)[2:])
+        raise ConfigurationError(
+            f"model.quantizer has options that {kind} does not know: {error}. It knows {known}; "
+            f"model/quantizer={kind} brings all of its own."
+        ) from error
 
 
 __all__ = [

@@ -107,7 +107,7 @@ class FiniteScalarQuantizer(nn.Module):
         """
         del permutation_K
         raise ConfigurationError(
-            f"the codes of level {level} are numbers in order, which cannot be renamed; model.quantizer.kind=hvq has "
+            f"the codes of level {level} are numbers in order, which cannot be renamed; model/quantizer=hvq has "
             f"codes that can."
         )
 

@@ -27,7 +27,7 @@ _CHUNK_ROWS = 4096
 
 
 class HierarchicalVectorQuantizer(nn.Module):
-    """A code level by level; every prefix of a code stands for something, longer ones for something finer.
+    """A code level by level; every prefix of it stands for something, where levels are free the finer the longer it is.
 
     A *free* level says what brings the code nearest to the latent. A *taught* level says what its
     own view of the latent takes for the label (:class:`LevelReading`), unless another code of
