@@ -43,7 +43,7 @@ WEIGHTS = (0.03, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0)
 
 
 class ResidualReading(LevelReading):
-    """The ablation: a level says the label whose mean is nearest, in the latent itself rather than in a view of it."""
+    """Another ablation: a level says the label whose mean is nearest, in the latent rather than in a view of it."""
 
     def __init__(self, size: int, dim: int) -> None:
         """Look at the whole latent."""
@@ -147,6 +147,29 @@ def probed(split: Split, features: bool) -> dict[str, float]:
     return row
 
 
+@torch.no_grad()
+def residual_levels(split: Split, features: bool) -> dict[str, float]:
+    """The ablation: each level reads, by discriminant analysis too, what the codes of earlier levels left over."""
+    width = split.x_NW.shape[1] if features else MINILM
+    train_NW, test_NW = (torch.from_numpy(split.x_NW[side, :width]) for side in (split.train, split.test))
+    spread_W = train_NW.std(0)
+    spread_W[:MINILM] = 1.0  # features in units of their spread, as levels see them otherwise
+    left_NW, left_test_NW = ((x_NW - train_NW.mean(0)) / spread_W for x_NW in (train_NW, test_NW))
+    row = {}
+    for level, name in enumerate(LEVELS):
+        size = LEVEL_SIZES[level]
+        reading = LevelReading(size, width)
+        reading.start(left_NW, torch.from_numpy(split.books.labels_NL[split.train, level]))
+        said_N, said_test_N = (reading.distances(x_NW).argmin(1) for x_NW in (left_NW, left_test_NW))
+        centres_KW, _ = means(left_NW, said_N, size)
+        left_NW, left_test_NW = left_NW - centres_KW[said_N], left_test_NW - centres_KW[said_test_N]
+        row[name], row[f"{name} by work"] = split.agreement(level, said_test_N.numpy())
+    last = KMeans(LEVEL_SIZES[3], n_init=3, random_state=split.seed).fit(left_NW[:, :MINILM].numpy())
+    left_test_ND = left_test_NW[:, :MINILM].numpy()
+    left_test_ND = left_test_ND - last.cluster_centers_[last.predict(left_test_ND)]
+    return {"nmse": split.nmse(test_NW[:, :MINILM].numpy() - left_test_ND), **row}
+
+
 def confidences(split: Split, encoder: SemanticEncoder) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Per level, confidence of each test passage's code, and whether it is its label."""
     codes_BL, sure_BL = encoder.encode_with_confidence(torch.from_numpy(split.x_NW[split.test, : encoder.width]))
@@ -237,6 +260,7 @@ def main() -> None:
             encoder = start(split, features)
             rows[f"codes, {kind}"].append(measured(split, encoder))
             rows[f"probe and residual k-means, {kind}"].append(probed(split, features))
+            rows[f"each level on what is left over, {kind}"].append(residual_levels(split, features))
             if features:
                 for name, found in confidences(split, encoder).items():
                     sure[name].append(found)
