@@ -252,7 +252,7 @@ def test_following_the_gradient_aligns_codes_with_labels() -> None:
     model, x, labels = started()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     before = (model.encode(x)[:, :2] == labels[:, :2]).float().mean().item()
-    for _ in range(200):
+    for _ in range(400):
         loss = semantic_losses(model(x), model.sharpness, labels).alignment
         optimizer.zero_grad()
         loss.backward()

@@ -30,14 +30,13 @@ def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Ma
         raise ConfigurationError(f"model.quantizer.kind is '{kind}'; expected one of {', '.join(QUANTIZERS)}.")
     if not level_sizes or any(int(size) < 2 for size in level_sizes):
         raise ConfigurationError(f"model.level_sizes is {list(level_sizes)}; expected at least 2 codes on every level.")
-    try:
-        return QUANTIZERS[kind](dim, level_sizes, **options)
-    except TypeError as error:
-        known = ", ".join(list(inspect.signature(QUANTIZERS[kind]).parameters)[2:])
+    known = list(inspect.signature(QUANTIZERS[kind]).parameters)[2:]
+    if unknown := sorted(set(options) - set(known)):
         raise ConfigurationError(
-            f"model.quantizer has options that {kind} does not know: {error}. It knows {known}; "
+            f"model.quantizer has {', '.join(unknown)}, which {kind} does not know; it knows {', '.join(known)}. "
             f"model/quantizer={kind} brings all of its own."
-        ) from error
+        )
+    return QUANTIZERS[kind](dim, level_sizes, **options)
 
 
 __all__ = [
