@@ -57,3 +57,14 @@ def test_without_labels_the_card_does_not_speak_of_them(tmp_path):
     assert "| … by shared prefix |  |  | 0.125 |" in card
     assert "## Labels" not in card
     assert sorted(path.stem for path in (tmp_path / "plots").iterdir()) == ["codebook_usage", "distortion_by_depth"]
+
+
+def test_bare_vectors_are_encoded_as_vectors(tmp_path):
+    encoder = SemanticEncoder(8, (4, 3), latent_dim=4, hidden=())
+    results = {**RESULTS, "counts": {**RESULTS["counts"], "works": 0}}
+    codes = np.stack([np.arange(36) % size for size in (4, 3)], 1)
+    write_model_card(tmp_path, results, encoder, {"named": False, "embedding": None}, codes, None, None, "seed: 0\n")
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "learned from 36 rows (" in card
+    assert "wotd encode --artifacts FOLDER --vectors VECTORS.npy" in card
+    assert "a text" not in card

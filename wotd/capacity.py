@@ -9,7 +9,10 @@ from typing import Any
 from wotd.metrics.collisions import expected_collisions
 
 FEW_ITEMS_PER_CODE = 20
-"""Of fewer items a code, later levels add next to nothing on unseen items (experiments/items_per_code)."""
+"""Of fewer items a code, later levels of plain residual k-means add next to nothing on unseen items.
+
+Source: experiments/items_per_code. Codewords fitted together lose less.
+"""
 
 ENOUGH_ITEMS_PER_CODE = 40
 """Of so many, later levels add much, and larger levels would serve unseen items no better."""
@@ -60,7 +63,7 @@ def starving_levels(trained_on: int, level_sizes: Sequence[int]) -> list[str]:
     refused = " (training refuses a level with more codes than items)" if largest > trained_on else ""
     return [
         f"Level {', '.join(starving)} would starve: {trained_on:,} items are fewer than {FEW_ITEMS_PER_CODE} a code, "
-        f"which are learned by heart, so that later levels say next to nothing of unseen items{refused}; {smaller}"
+        f"which are learned partly by heart, so that later levels say less of unseen items{refused}; {smaller}"
         f"train on {ENOUGH_ITEMS_PER_CODE * largest:,} items or more."
     ]
 

@@ -89,13 +89,18 @@ def _heading(encoder: SemanticEncoder, provenance: Mapping[str, Any], results: M
     counts = results["counts"]
     sizes = " · ".join(map(str, encoder.level_sizes))
     bits = float(np.log2(encoder.level_sizes).sum())
+    sides = f"{counts['train']} train, {counts['val']} val, {counts['test']} test"
+    if counts["works"]:
+        learned = f"{counts['passages']} passages of {counts['works']} works ({sides})"
+        shell, python = 'wotd encode --artifacts FOLDER "a text"', 'SemanticIDModel.load("FOLDER").encode(["a text"])'
+    else:
+        learned = f"{counts['passages']} rows ({sides}, drawn at random)"
+        shell = "wotd encode --artifacts FOLDER --vectors VECTORS.npy --output CODES.npy"
+        python = 'SemanticIDModel.load("FOLDER").encode_vectors(vectors)'
     return (
         f"# Semantic IDs\n\nCodes of {len(encoder.level_sizes)} levels ({sizes}; {bits:.1f} bits) over {source}, "
-        f"learned from {counts['passages']} passages of {counts['works']} works "
-        f"({counts['train']} train, {counts['val']} val, {counts['test']} test).\n\n"
-        'Use them with `wotd encode --artifacts FOLDER "a text"`, or in Python:\n\n'
-        "```python\nfrom wotd import SemanticIDModel\n\n"
-        'SemanticIDModel.load("FOLDER").encode(["a text"])\n```\n'
+        f"learned from {learned}.\n\nUse them with `{shell}`, or in Python:\n\n"
+        f"```python\nfrom wotd import SemanticIDModel\n\n{python}\n```\n"
     )
 
 
