@@ -226,6 +226,29 @@ def test_bare_vectors_need_level_sizes() -> None:
         build_module(12, None)
 
 
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ({"beam": "abc"}, r"^model\.quantizer\.beam is 'abc'; expected a whole number\.$"),
+        ({"beam": None}, r"^model\.quantizer\.beam is null; expected a whole number\.$"),
+        ({"beam": [1]}, r"^model\.quantizer\.beam is \[1\]; expected a whole number\.$"),
+        ({"rounds": 1.5}, r"^model\.quantizer\.rounds is 1\.5; expected a whole number\.$"),
+        ({"fit_beam": "x"}, r"^model\.quantizer\.fit_beam is 'x'; expected a whole number or null\.$"),
+        ({"ridge": "x"}, r"^model\.quantizer\.ridge is 'x'; expected a number\.$"),
+        ({"kind": "fsq", "taught": "x"}, r"^model\.quantizer\.taught is 'x'; expected a list, each a whole number\.$"),
+        ({"kind": "vq", "beam": "abc"}, r"^model\.quantizer\.kind is 'vq'; expected one of hvq, fsq\.$"),
+    ],
+)
+def test_options_of_a_quantizer_have_types(option: dict, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        build_module(12, None, level_sizes=[4, 4], quantizer=option)
+
+
+def test_whole_numbers_and_null_pass_where_they_mean_something() -> None:
+    options = {"kind": "hvq", "ridge": 3, "fit_beam": None}
+    assert build_module(12, None, level_sizes=[4, 4], quantizer=options).model.quantizer.options["ridge"] == 3
+
+
 @pytest.mark.slow
 def test_compiled_networks_learn_the_same(tmp_path: Path) -> None:
     data = small_data(tmp_path)

@@ -229,12 +229,27 @@ def _check_call(node: Mapping[str, Any], path: str) -> None:
     parameters = _parameters(node, path)
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
-    hints = _hints(target)
-    for key, value in node.items():
-        if key in _HYDRA_KEYS:
-            continue
+    settings = {key: value for key, value in node.items() if key not in _HYDRA_KEYS}
+    for key in settings:
         if key not in parameters:
             raise ConfigurationError(unknown_key(f"{path}.{key}", [f"{path}.{name}" for name in parameters]))
+    check_types(target, settings, path)
+
+
+def check_types(target: Callable[..., Any], settings: Mapping[str, Any], path: str) -> None:
+    """Check settings against the types that a function or class declares for them.
+
+    Args:
+        target: what the settings are for.
+        settings: plain data by the name of the argument; names that the target does not declare are passed over, and
+            so are nodes of a config that are yet to be built.
+        path: where they stand in the config, for errors.
+
+    Raises:
+        ConfigurationError: the first that is of the wrong type.
+    """
+    hints = _hints(target)
+    for key, value in settings.items():
         if key in hints and not (isinstance(value, Mapping) and "_target_" in value):
             _check_type(value, hints[key], f"{path}.{key}")
 

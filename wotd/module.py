@@ -16,11 +16,13 @@ import lightning
 import torch
 from torch import Tensor
 
+from wotd.configuration import check_types
 from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
 from wotd.errors import ConfigurationError
 from wotd.losses import LossTerms, LossWeights, semantic_losses
 from wotd.progress import progress
+from wotd.quantization import QUANTIZERS
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -307,7 +309,7 @@ def build_module(
         provenance: plain data to keep in every checkpoint.
 
     Raises:
-        ConfigurationError: if levels are to be the taxonomy's and there is none.
+        ConfigurationError: if levels are to be the taxonomy's and there is none, or a setting cannot be used.
     """
     supervised = level_sizes is None
     if supervised and taxonomy is None:
@@ -317,6 +319,8 @@ def build_module(
         )
     options = dict(quantizer or {"kind": "hvq"})
     kind = str(options.pop("kind", "hvq"))
+    if kind in QUANTIZERS:  # else the encoder says which there are
+        check_types(QUANTIZERS[kind], options, "model.quantizer")
     if level_sizes is None and taxonomy is not None:
         level_sizes = taxonomy.sizes
         options["taught"] = [index for index, level in enumerate(taxonomy.levels) if not level.ranked]
