@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 
 from wotd import artifacts
 from wotd.embeddings import Embedder
+from wotd.embeddings.verification import described
 from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.evaluation import encode_vectors
@@ -116,23 +116,11 @@ def write(
             place,
             {
                 "encoder": encoder.config,
-                "embedding": described(embedder),
-                "features": described(features),
+                "embedding": described(embedder) if embedder else None,
+                "features": described(features) if features else None,
                 "taxonomy": taxonomy and taxonomy.to_mapping(),
                 "named": taxonomy is not None,
                 "encode_mode": encoder.quantizer.encode_mode,
             },
         )
     return folder
-
-
-def described(embedder: Embedder | None) -> dict[str, Any] | None:
-    """What artifacts keep of an embedding model, or of features."""
-    if embedder is None:
-        return None
-    return {
-        "settings": embedder.settings(),
-        "dimension": embedder.dimension,
-        "fingerprint": embedder.fingerprint.to_mapping(),
-        "probe": [float(value) for value in embedder.probe()],
-    }

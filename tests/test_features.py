@@ -102,7 +102,7 @@ def test_features_with_another_fingerprint_are_refused(featured: Path) -> None:
 
 
 def test_features_with_other_values_are_refused(featured: Path) -> None:
-    reconfigured(featured, lambda config: config["features"]["probe"].__setitem__(3, 0.5))
+    reconfigured(featured, lambda config: config["features"]["probe"][0].__setitem__(3, 0.5))
     with pytest.raises(EmbeddingError, match="probe vector is off by"):
         SemanticIDModel.load(featured).embed(TEXTS)
 

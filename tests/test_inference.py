@@ -243,7 +243,7 @@ def test_the_same_embedding_model_elsewhere_is_taken(
 def test_vectors_that_have_changed_are_refused(artifacts: Path) -> None:
     model = SemanticIDModel.load(artifacts)
     embedding = dict(model.artifacts.config["embedding"])
-    embedding["probe"] = [value + 0.01 for value in embedding["probe"]]
+    embedding["probe"] = [[value + 0.01 for value in row] for row in embedding["probe"]]
     model.artifacts = type(model.artifacts)(artifacts, {**model.artifacts.config, "embedding": embedding})
     with pytest.raises(EmbeddingError, match=r"its probe vector is off by 0\.01"):
         model.encode(TEXTS)

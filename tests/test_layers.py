@@ -48,7 +48,7 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("lightning", "pytorch_lightning", "lightning_fabric"),
         ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly"),
     ),
-    (("sentence_transformers",), ("wotd.embeddings.embedder",)),
+    (("sentence_transformers",), ("wotd.embeddings.network",)),
     (
         (
             *("fastapi", "starlette", "uvicorn", "boto3", "botocore", "sagemaker", "sagemaker_inference"),
@@ -222,9 +222,9 @@ def test_every_layer_is_named_once() -> None:
         ({"helpers/inner.py": ""}, r"wotd.helpers.inner is in no layer"),
         ({"losses.py": "import lightning as L"}, "wotd.losses:1 imports lightning: only wotd.module"),
         ({"cli.py": "from hydra.utils import instantiate"}, "wotd.cli:1 imports hydra.utils: only wotd.configuration"),
-        ({"cli.py": "def f():\n    import sentence_transformers"}, "only wotd.embeddings.embedder may"),
-        ({"embeddings/embedder.py": "import sentence_transformers"}, "import it inside the function"),
-        ({"embeddings/embedder.py": "try:\n    import sentence_transformers\nexcept ImportError: ..."}, "inside the"),
+        ({"cli.py": "def f():\n    import sentence_transformers"}, "only wotd.embeddings.network may"),
+        ({"embeddings/network.py": "import sentence_transformers"}, "import it inside the function"),
+        ({"embeddings/network.py": "try:\n    import sentence_transformers\nexcept ImportError: ..."}, "inside the"),
         ({"providers/text.py": "from urllib import request"}, "imports urllib.request: only wotd.serving"),
     ],
 )
@@ -251,7 +251,7 @@ def test_what_keeps_the_rules_passes(tmp_path: Path) -> None:
             "errors.py": "",
             "configuration.py": "import hydra\nfrom wotd.errors import x",
             "providers/download.py": "import urllib.request",
-            "embeddings/embedder.py": "from typing import TYPE_CHECKING\n"
+            "embeddings/network.py": "from typing import TYPE_CHECKING\n"
             "if TYPE_CHECKING:\n    from sentence_transformers import X\n"
             "def load():\n    from sentence_transformers import X",
         },

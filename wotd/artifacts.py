@@ -277,8 +277,12 @@ def _check_embedder(embedder: Any, name: str, path: Path) -> None:
     parts = {"settings": dict, "fingerprint": dict, "probe": list}
     if not isinstance(embedder, dict) or not all(isinstance(embedder.get(n), kind) for n, kind in parts.items()):
         raise ArtifactError(f"{path} holds '{name}' without {', '.join(parts)}; it is damaged.")
-    if not all(isinstance(value, int | float) for value in embedder["probe"]):
+    probe = embedder["probe"]
+    rows = probe if all(isinstance(row, list) for row in probe) else [probe]  # once there was one probe text
+    if not rows or not all(isinstance(value, int | float) for row in rows for value in row):
         raise ArtifactError(f"{path} holds a probe vector that is not all numbers; it is damaged.")
+    if len({len(row) for row in rows}) > 1:
+        raise ArtifactError(f"{path} holds probe vectors of several lengths; it is damaged.")
 
 
 def _check_schema(schema: Any, path: Path) -> None:

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 
 from wotd.artifacts import Artifacts
-from wotd.embeddings.embedder import Embedder, load_embedder, verify_embedder
+from wotd.embeddings.embedder import Embedder, load_embedder
+from wotd.embeddings.verification import verify_embedder
 from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, VectorsError
@@ -149,7 +150,7 @@ class SemanticIDModel:
                 f"dimension mismatch: the embedding model gives vectors of length {embedder.dimension}, the encoder "
                 f"expects {self.encoder.input_dim}."
             )
-        verify_embedder(embedder, fingerprint, np.asarray(embedding["probe"], dtype=np.float32))
+        verify_embedder(embedder, fingerprint, embedding["probe"])
         return embedder
 
     @cached_property
@@ -163,7 +164,7 @@ class SemanticIDModel:
         if features is None or fingerprint is None:
             return None
         embedder = load_embedder(features["settings"], self.artifacts.folder)
-        verify_embedder(embedder, fingerprint, np.asarray(features["probe"], dtype=np.float32))
+        verify_embedder(embedder, fingerprint, features["probe"])
         return embedder
 
     @cached_property

@@ -32,7 +32,7 @@ from wotd.configuration import check
 from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
-from wotd.embeddings.embedder import Embedder
+from wotd.embeddings.verification import described
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.evaluation import encode_vectors, evaluate, fit_probes
@@ -201,25 +201,14 @@ def _provenance(
 ) -> dict[str, Any]:
     """What checkpoints and artifacts say of where they come from, as plain data."""
     return {
-        "embedding": None if taxonomy is None else _embedding(data.embedder),
-        "features": None if taxonomy is None else _embedding(data.features),
+        "embedding": described(data.embedder) if taxonomy and data.embedder else None,
+        "features": described(data.features) if taxonomy and data.features else None,
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
         "align_to": str(continuity.align_to.folder) if continuity.align_to else None,
         "seed": int(config.seed),
         "libraries": library_versions(),
         "git_revision": git_revision(),
-    }
-
-
-def _embedding(embedder: Embedder | None) -> dict[str, Any] | None:
-    if embedder is None:
-        return None
-    return {
-        "settings": embedder.settings(),
-        "dimension": embedder.dimension,
-        "fingerprint": embedder.fingerprint.to_mapping(),
-        "probe": [float(value) for value in embedder.probe()],
     }
 
 

@@ -17,6 +17,9 @@ import pytest
 from tiny_model import build_tiny_model, sentence_transformer_modules
 
 from wotd.embeddings import Embedder, SentenceTransformerEmbedder, load_embedder, verify_embedder
+from wotd.embeddings.fingerprint import PROBE_TEXTS
+from wotd.embeddings.network import _loaded
+from wotd.embeddings.verification import LEAST_COSINES, Fidelity, described
 from wotd.errors import EmbeddingError
 
 TEXTS = [
@@ -147,10 +150,9 @@ def test_the_layer_norm_before_cutting_is_the_published_recipe() -> None:
 )
 def test_long_texts_are_cut_without_changing_their_vectors(tiny: SentenceTransformerEmbedder, text: str) -> None:
     network = tiny._load()
-    bounded = tiny._bounded(network, text)
-    assert len(bounded) <= 64 * 40 * 64
+    assert len(network._counter.bounded(text)) <= 64 * 40 * 64
     whole = text[:400_000]  # 6,250 characters for each token the model looks at
-    expected = network.encode([whole], normalize_embeddings=True)
+    expected = network.model.encode([whole], normalize_embeddings=True)
     np.testing.assert_allclose(tiny.embed([text]), expected, atol=1e-6)
 
 
@@ -181,8 +183,8 @@ def test_a_text_that_looks_like_an_address_is_a_text(tiny: SentenceTransformerEm
 
 
 def test_many_threads_load_one_network(tiny: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    loads, load = [], tiny._loaded
-    monkeypatch.setattr(tiny, "_loaded", lambda: loads.append(1) or load())
+    loads = []
+    monkeypatch.setattr("wotd.embeddings.network._loaded", lambda plan: loads.append(1) or _loaded(plan))
     threads = [threading.Thread(target=tiny.embed, args=(["rain"],)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -238,10 +240,11 @@ def test_a_full_device_is_told_by_the_setting_that_mends_it(
     def fail(*_: object, reason: str, **__: object) -> None:
         raise RuntimeError(reason)
 
-    monkeypatch.setattr(tiny._load(), "encode", partial(fail, reason="CUDA out of memory. Tried to allocate"))
-    with pytest.raises(EmbeddingError, match=r"out of memory with embedding\.batch_size=32; lower it"):
+    model = tiny._load().model
+    monkeypatch.setattr(model, "encode", partial(fail, reason="CUDA out of memory. Tried to allocate"))
+    with pytest.raises(EmbeddingError, match=r"out of memory with embedding\.batch_tokens=1024; lower it"):
         tiny.embed(["rain"])
-    monkeypatch.setattr(tiny._load(), "encode", partial(fail, reason="something else"))
+    monkeypatch.setattr(model, "encode", partial(fail, reason="something else"))
     with pytest.raises(RuntimeError, match="something else"):
         tiny.embed(["rain"])
 
@@ -381,7 +384,8 @@ def test_code_of_a_repository_runs_only_if_allowed() -> None:
     [
         ({"model": "minlm"}, "'minlm' is not registered; did you mean minilm"),
         ({"model": "./nowhere"}, r"folder \./nowhere does not exist"),
-        ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
+        ({"batch_tokens": 0}, "batch_tokens is 0; expected at least 1"),
+        ({"workers": 0}, "workers is 0; expected at least 1"),
         ({"precision": "int8"}, "precision is 'int8'; expected one of float32, bfloat16, float16"),
     ],
 )
@@ -448,7 +452,6 @@ def test_changed_settings_of_a_module_are_refused(
     [
         ({"prompt": "query: "}, "prompt: 'query: ' here, '' in the artifacts"),
         ({"truncate_dim": 16}, "truncate dim: 16 here, None in the artifacts"),
-        ({"precision": "bfloat16"}, "precision: 'bfloat16' here, 'float32' in the artifacts"),
     ],
 )
 def test_another_use_of_the_model_is_refused(
@@ -467,14 +470,53 @@ def test_another_model_of_equal_width_is_refused(tiny: SentenceTransformerEmbedd
 
 def test_equal_files_with_another_probe_vector_are_refused(tiny: SentenceTransformerEmbedder) -> None:
     probe = tiny.probe()
-    probe[3] += 0.01
+    probe[5, 3] += 0.01
     with pytest.raises(EmbeddingError, match=r"has the files the artifacts name, but its probe vector is off by 0\.01"):
         verify_embedder(tiny, tiny.fingerprint, probe)
     verify_embedder(tiny, tiny.fingerprint, probe, tolerance=0.02)
     with pytest.raises(EmbeddingError, match="off by nan"):
-        verify_embedder(tiny, tiny.fingerprint, np.full(32, np.nan, np.float32))
-    with pytest.raises(EmbeddingError, match=r"shape \(32,\) here, \(31,\) in the artifacts"):
-        verify_embedder(tiny, tiny.fingerprint, probe[1:])
+        verify_embedder(tiny, tiny.fingerprint, np.full((1, 32), np.nan, np.float32))
+    with pytest.raises(EmbeddingError, match=r"shape \(8, 32\) here, \(8, 31\) in the artifacts"):
+        verify_embedder(tiny, tiny.fingerprint, probe[:, 1:])
+
+
+def test_artifacts_that_hold_one_probe_vector_are_verified_by_it(tiny: SentenceTransformerEmbedder) -> None:
+    verify_embedder(tiny, tiny.fingerprint, tiny.probe()[0].tolist())
+    with pytest.raises(EmbeddingError, match="off by"):
+        verify_embedder(tiny, tiny.fingerprint, tiny.probe()[1].tolist())
+
+
+def test_other_arithmetic_is_judged_by_its_vectors(tiny: SentenceTransformerEmbedder, tiny_model_path: Path) -> None:
+    half = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", precision="bfloat16")
+    assert half.fingerprint.digest != tiny.fingerprint.digest
+    agreement = verify_embedder(half, tiny.fingerprint, tiny.probe())
+    assert LEAST_COSINES["bfloat16"] < agreement.least_cosine <= agreement.mean_cosine < 1
+    strayed = tiny.probe()
+    strayed[5] = strayed[4]
+    with pytest.raises(EmbeddingError, match=r"computed by torch bfloat16 strays too far .* made by torch float32"):
+        verify_embedder(half, tiny.fingerprint, strayed)
+
+
+def test_fidelity_to_float32_torch_is_measured_and_recorded(
+    tiny: SentenceTransformerEmbedder, tiny_model_path: Path
+) -> None:
+    assert described(tiny)["fidelity"] is None
+    half = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", precision="bfloat16")
+    measured = Fidelity.between(half.probe(), tiny.probe())
+    assert described(half)["fidelity"] == {
+        "mean_cosine": pytest.approx(measured.mean_cosine),
+        "least_cosine": pytest.approx(measured.least_cosine),
+        "texts": len(PROBE_TEXTS),
+    }
+
+
+def test_a_backend_that_strays_is_refused_before_anything_is_made_with_it(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LEAST_COSINES, "bfloat16", 0.9999999)
+    half = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", precision="bfloat16")
+    with pytest.raises(EmbeddingError, match=r"bfloat16 strays too far from torch float32: cosine 0\.9\d+ on a probe"):
+        described(half)
 
 
 def test_settings_rebuild_the_embedder(tiny_model_path: Path, tmp_path: Path) -> None:
@@ -554,7 +596,7 @@ def test_minilm_knows_what_is_alike(minilm: SentenceTransformerEmbedder) -> None
 
 
 def test_minilm_gives_the_vectors_of_sentence_transformers(minilm: SentenceTransformerEmbedder) -> None:
-    expected = minilm._load().encode(TEXTS, normalize_embeddings=True)
+    expected = minilm._load().model.encode(TEXTS, normalize_embeddings=True)
     np.testing.assert_allclose(minilm.embed(TEXTS), expected, atol=1e-6)
 
 

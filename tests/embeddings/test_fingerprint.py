@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
+from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
 from wotd.errors import EmbeddingError
 
 FINGERPRINT = Fingerprint(
@@ -27,6 +27,7 @@ FINGERPRINT = Fingerprint(
     normalized=True,
     precision="float32",
     dimension=384,
+    backend="torch",
 )
 
 OTHER: dict[str, Any] = {
@@ -39,10 +40,11 @@ OTHER: dict[str, Any] = {
     "max_tokens": 512,
     "truncate_dim": 128,
     "normalized": False,
-    "precision": "float16",
     "dimension": 768,
     "features": ("something",),
 }
+
+ARITHMETIC = {"backend": "onnx", "precision": "float16", "calibration_sha256": "0" * 64}
 
 
 @pytest.mark.parametrize("field", sorted(OTHER))
@@ -54,8 +56,23 @@ def test_what_decides_vectors_changes_the_digest_and_is_named(field: str) -> Non
     assert difference.endswith(" in the artifacts")
 
 
-def test_every_field_is_either_decisive_or_an_origin() -> None:
-    assert {field.name for field in dataclasses.fields(Fingerprint)} == {*OTHER, "model", "revision"}
+@pytest.mark.parametrize("field", sorted(ARITHMETIC))
+def test_other_arithmetic_has_another_digest_and_is_left_to_the_probe(field: str) -> None:
+    other = dataclasses.replace(FINGERPRINT, **{field: ARITHMETIC[field]})
+    assert other.digest != FINGERPRINT.digest
+    assert FINGERPRINT.differences(other) == []
+
+
+def test_every_field_is_decisive_or_an_origin_or_arithmetic() -> None:
+    names = {field.name for field in dataclasses.fields(Fingerprint)}
+    assert names == {*OTHER, *ARITHMETIC, "model", "revision"}
+
+
+def test_what_was_written_before_there_were_backends_is_read() -> None:
+    data = FINGERPRINT.to_mapping()
+    for field in ("backend", "calibration_sha256", "features"):
+        del data[field]
+    assert Fingerprint.from_mapping(data).differences(FINGERPRINT) == []
 
 
 def test_a_difference_reads_as_part_of_a_sentence() -> None:
@@ -103,6 +120,10 @@ def test_a_mapping_that_lacks_or_adds_fields_is_refused() -> None:
         Fingerprint.from_mapping(data)
 
 
-def test_the_probe_is_one_plain_sentence() -> None:
-    assert PROBE_TEXT.isascii()
-    assert 60 < len(PROBE_TEXT) < 300
+def test_the_probe_texts_are_of_several_lengths_and_kinds() -> None:
+    lengths = [len(text.split()) for text in PROBE_TEXTS]
+    assert min(lengths) == 1
+    assert max(lengths) > 50
+    assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS)
+    assert any("\n" in text for text in PROBE_TEXTS)
+    assert not all(text.isascii() for text in PROBE_TEXTS)

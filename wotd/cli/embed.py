@@ -49,7 +49,11 @@ def embed(
         typer.Option(help="Stands before every text; by default what the model wants.", show_default=False),
     ] = None,
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="Cut vectors to that size (Matryoshka).")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts at a time through the network.")] = 32,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens at a time through the network; by default as the device likes it."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that embed side by side.")] = 1,
     device: Annotated[str, typer.Option(help="cuda, mps, cpu; auto takes the first there is.")] = "auto",
     revision: Annotated[str | None, typer.Option(help="Commit of the model on the hub.")] = None,
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
@@ -69,7 +73,9 @@ def embed(
     if artifacts is not None:
         view = load_model(artifacts).view
     else:
-        view = _view(str(model), prompt, truncate_dim, batch_size, device, revision, precision, trust_remote_code)
+        view = _view(
+            str(model), prompt, truncate_dim, batch_tokens, workers, device, revision, precision, trust_remote_code
+        )
     total = sum(1 for _ in source.texts())
     if not total:
         raise InputError(f"{source.name} holds no texts; expected at least one.")
@@ -81,7 +87,8 @@ def _view(
     model: str,
     prompt: str | None,
     truncate_dim: int | None,
-    batch_size: int,
+    batch_tokens: int | None,
+    workers: int,
     device: str,
     revision: str | None,
     precision: str,
@@ -96,7 +103,8 @@ def _view(
         model,
         prompt=prompt,
         truncate_dim=truncate_dim,
-        batch_size=batch_size,
+        batch_tokens=batch_tokens,
+        workers=workers,
         device=device,
         revision=revision,
         precision=precision,

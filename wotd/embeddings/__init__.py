@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wotd.embeddings.base import Embedder, verify_embedder
+    from wotd.embeddings.base import Embedder
     from wotd.embeddings.cache import CachedEmbeddings, EmbeddingCache
     from wotd.embeddings.embedder import SentenceTransformerEmbedder, load_embedder
-    from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
+    from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
     from wotd.embeddings.lsa import LSAEmbedder
     from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
     from wotd.embeddings.stylometry import Stylometry
+    from wotd.embeddings.verification import Fidelity, verify_embedder
     from wotd.embeddings.views import TextView
 
 _HOMES = {
@@ -24,8 +25,9 @@ _HOMES = {
     "Embedder": "base",
     "SentenceTransformerEmbedder": "embedder",
     "load_embedder": "embedder",
-    "verify_embedder": "base",
-    "PROBE_TEXT": "fingerprint",
+    "verify_embedder": "verification",
+    "Fidelity": "verification",
+    "PROBE_TEXTS": "fingerprint",
     "Fingerprint": "fingerprint",
     "LSAEmbedder": "lsa",
     "MODEL_DIMENSIONS": "registry",
@@ -39,11 +41,12 @@ _HOMES = {
 __all__ = [
     "MODELS",
     "MODEL_DIMENSIONS",
-    "PROBE_TEXT",
+    "PROBE_TEXTS",
     "CachedEmbeddings",
     "Embedder",
     "EmbeddingCache",
     "EmbeddingModel",
+    "Fidelity",
     "Fingerprint",
     "LSAEmbedder",
     "SentenceTransformerEmbedder",

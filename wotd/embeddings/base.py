@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wotd.embeddings.fingerprint import PROBE_TEXT, Fingerprint
+from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
 from wotd.errors import EmbeddingError
 
 Vectors = NDArray[np.float32]
@@ -52,43 +52,19 @@ class Embedder(ABC):
         """Learn from texts; does nothing unless ``needs_fit``."""
 
     def probe(self) -> Vectors:
-        """The vector of a fixed sentence, float32 [D]."""
-        probe: Vectors = self.embed([PROBE_TEXT])[0]
-        return probe
+        """The vectors of the probe texts, float32 [P, D]."""
+        return self.embed(PROBE_TEXTS)
+
+    def reference(self) -> Embedder | None:
+        """The same model computed by float32 torch, to measure this one's fidelity by; None if this is it."""
+        return None
+
+    def close(self) -> None:  # noqa: B027  only some embedders hold processes
+        """Let go of processes and memory; it can be used again and takes them up anew."""
 
     def save_state(self, folder: Path) -> list[str]:  # noqa: ARG002  most embedders learn nothing
         """Write what was learned into the folder and return the file names; none if nothing was."""
         return []
-
-
-def verify_embedder(
-    embedder: Embedder, fingerprint: Fingerprint, probe: Sequence[float] | Vectors, tolerance: float = 1e-4
-) -> None:
-    """Refuse an embedder whose vectors are not those the artifacts were made with.
-
-    Args:
-        embedder: what would be used.
-        fingerprint: what the artifacts recorded.
-        probe: vector of the fixed sentence, as the artifacts recorded it, [D].
-        tolerance: largest difference of a number of the two probe vectors.
-
-    Raises:
-        EmbeddingError: one sentence that names what differs.
-    """
-    if differences := embedder.fingerprint.differences(fingerprint):
-        raise EmbeddingError(
-            f"the embedding model {embedder.fingerprint.model} is not as it was for the artifacts, which were made "
-            f"with {fingerprint.model}: {'; '.join(differences)}."
-        )
-    here, there = embedder.probe(), np.asarray(probe, dtype=np.float32)
-    if here.shape != there.shape:
-        raise EmbeddingError(f"the probe vector has shape {here.shape} here, {there.shape} in the artifacts.")
-    apart = float(np.abs(here - there).max())
-    if not apart <= tolerance:
-        raise EmbeddingError(
-            f"the embedding model {fingerprint.model} has the files the artifacts name, but its probe vector is "
-            f"off by {apart:.2g} (allowed is {tolerance:g}); another version of a library computes it differently."
-        )
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
