@@ -15,7 +15,6 @@ Reading needs neither Lightning nor Hydra, and nothing in it is ever unpickled.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import ArtifactError, WOTDError
+from wotd.provenance import file_sha256
 from wotd.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ CODES, RESULTS, CARD = "codes.parquet", "training_results.json", "README.md"
 
 _REQUIRED = (WEIGHTS, SEMANTIC_IDS, CODES)
 _MAX_CONFIG_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def save_encoder(folder: Path, encoder: SemanticEncoder) -> None:
 def seal(folder: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` with the checksums of all files that are in the folder."""
     files = {
-        path.relative_to(folder).as_posix(): _sha256(path)
+        path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / CONFIG
     }
@@ -299,19 +298,11 @@ def _verify(folder: Path, name: str, expected: Any) -> None:
     try:
         if not path.is_file():
             raise ArtifactError(f"{path} is missing; the artifacts are incomplete.")
-        found = _sha256(path)
+        found = file_sha256(path)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
     if found != expected:
         raise ArtifactError(f"{path} is not as it was written (its checksum differs); it was changed or cut short.")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync(folder: Path) -> None:

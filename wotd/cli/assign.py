@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from wotd.cli.outputs import rows_to
 from wotd.cli.tables import note
 from wotd.errors import InputError
 from wotd.progress import track
+from wotd.provenance import file_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,16 +154,11 @@ class _Assignment:
             "embedding": self.model.embedder.fingerprint.digest,
             "features": self.model.features.fingerprint.digest if self.model.features else None,
             "source": source.name,
-            "source_sha256": _sha256(source),
+            "source_sha256": file_sha256(source),
             "text_column": self.text_column,
             "drop_texts": self.drop_texts,
             "min_confidence": self.min_confidence,
         }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_blank(text: Any) -> bool:

@@ -6,7 +6,6 @@ file under way ``.NAME.part`` with ``.NAME.part.json``; providers pass over hidd
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -14,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from wotd.provenance import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Part:
 
     def finish(self) -> str:
         """Give the file its name, once its bytes are safely on disk; returns their SHA-256."""
-        checksum = sha256(self.path)
+        checksum = file_sha256(self.path)
         with self.path.open("rb+") as stream:
             os.fsync(stream.fileno())
         self.path.replace(self.folder / self.name)
@@ -89,7 +90,7 @@ class Record:
         path, entry = self._folder / name, self._files.get(name)
         if not isinstance(entry, dict) or not path.is_file():
             return False
-        if path.stat().st_size == entry.get("bytes") and sha256(path) == entry.get("sha256"):
+        if path.stat().st_size == entry.get("bytes") and file_sha256(path) == entry.get("sha256"):
             return True
         logger.warning("%s is not as it was downloaded; it is fetched again", path)
         return False
@@ -99,12 +100,6 @@ class Record:
         size = (self._folder / name).stat().st_size
         self._files[name] = {"url": url, "bytes": size, "sha256": checksum}
         _write_json(self._folder / RECORD, {"schema": _SCHEMA, "files": dict(sorted(self._files.items()))})
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
