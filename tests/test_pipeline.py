@@ -20,6 +20,7 @@ import yaml
 from invented_works import invented_works
 from omegaconf import OmegaConf
 from pipeline_runs import codes, on_vectors, on_works, stopped_at
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from wotd import SemanticIDModel, assembly
@@ -289,6 +290,26 @@ def test_a_start_that_training_only_harms_is_kept(tmp_path: Path, caplog: pytest
         results = train_wotd_pipeline(on_vectors(tmp_path, "model.optimizer.learning_rate=3"), tmp_path / "run")
     assert results.checkpoint.name == "start.ckpt"
     assert "training did not improve on its closed-form start" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        (["trainer.max_epochs=0"], "last"),
+        (["model.optimizer.learning_rate=0.016", "model.dropout=0.1", "~callbacks.cosine_warmup"], "best"),
+        (["model.optimizer.learning_rate=3"], "start"),
+        (["~callbacks.checkpoint"], "last"),
+    ],
+)
+def test_artifacts_hold_the_weights_of_the_checkpoint_that_counts(more: list[str], kept: str, tmp_path: Path) -> None:
+    """Also where the run is only written again."""
+    overrides = on_vectors(tmp_path, *more)
+    for again in ([], ["ckpt_path=last"]):
+        results = train_wotd_pipeline([*overrides, *again], tmp_path / "run")
+        assert results.checkpoint.stem == kept
+        state = torch.load(results.checkpoint, weights_only=True)["state_dict"]
+        written = load_file(results.artifacts / "encoder.safetensors")
+        assert all(torch.equal(value, state[f"model.{name}"]) for name, value in written.items())
 
 
 # --- stopping and going on

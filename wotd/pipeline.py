@@ -141,7 +141,6 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     alignment = ids = None
     if trainer.is_global_zero:
         evaluation = time.perf_counter()
-        _load_weights(module, best)
         alignment = align_to(module.model, data, earlier) if earlier else None
         metrics = _measure(module, data, taxonomy)
         codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
