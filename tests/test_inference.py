@@ -23,6 +23,7 @@ from tiny_model import build_tiny_model
 from wotd.artifacts import CONFIG, WEIGHTS, save_encoder
 from wotd.embeddings import SentenceTransformerEmbedder
 from wotd.embeddings.lsa import LSAEmbedder
+from wotd.embeddings.verification import LEAST_COSINES, Fidelity
 from wotd.errors import ArtifactError, EmbeddingError, InputError, VectorsError
 from wotd.inference import MAX_TEXT_CHARACTERS, SemanticIDModel
 from wotd.semantic_ids import SemanticID
@@ -247,6 +248,28 @@ def test_vectors_that_have_changed_are_refused(artifacts: Path) -> None:
     model.artifacts = type(model.artifacts)(artifacts, {**model.artifacts.config, "embedding": embedding})
     with pytest.raises(EmbeddingError, match=r"its probe vector is off by 0\.01"):
         model.encode(TEXTS)
+
+
+def test_another_precision_is_taken_if_its_vectors_are_near_enough(
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = SemanticIDModel.load(artifacts, precision="bfloat16")
+    assert half.embedder.fingerprint.arithmetic == "torch bfloat16"
+    expected = SemanticIDModel.load(artifacts).embed(TEXTS)
+    assert Fidelity.between(half.embed(TEXTS), expected).least_cosine > 0.995
+    assert len(half.encode(TEXTS)) == len(TEXTS)
+    for precision in ("bfloat16", "float32"):
+        monkeypatch.setitem(LEAST_COSINES, precision, 0.99999999)
+    with pytest.raises(EmbeddingError, match="computed by torch bfloat16 strays too far from the artifacts"):
+        SemanticIDModel.load(artifacts, precision="bfloat16").encode(TEXTS)
+
+
+def test_workers_embed_for_artifacts_too(artifacts: Path) -> None:
+    several = SemanticIDModel.load(artifacts, workers=2)
+    try:
+        assert several.encode(TEXTS) == SemanticIDModel.load(artifacts).encode(TEXTS)
+    finally:
+        several.embedder.close()
 
 
 def test_an_embedding_model_of_another_width_is_refused(

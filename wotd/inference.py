@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,22 @@ class SemanticIDModel:
         device: str = "cpu",
         embedding_model: str | None = None,
         trust_remote_code: bool = False,
+        backend: str | None = None,
+        precision: str | None = None,
+        workers: int = 1,
     ) -> None:
         """Use checked artifacts; see :meth:`load`."""
         self.artifacts = artifacts
         self.device = torch.device(device)
         self.encoder: SemanticEncoder = artifacts.encoder().to(self.device)
-        self._embedding_model, self._trust_remote_code = embedding_model, trust_remote_code
+        self._load_embedder = partial(
+            load_embedder,
+            model=embedding_model,
+            trust_remote_code=trust_remote_code,
+            backend=backend,
+            precision=precision,
+            workers=workers,
+        )
 
     @classmethod
     def load(
@@ -95,6 +105,9 @@ class SemanticIDModel:
         device: str = "cpu",
         embedding_model: str | None = None,
         trust_remote_code: bool = False,
+        backend: str | None = None,
+        precision: str | None = None,
+        workers: int = 1,
     ) -> SemanticIDModel:
         """Load an artifact folder.
 
@@ -103,12 +116,22 @@ class SemanticIDModel:
             device: torch device of the encoder.
             embedding_model: a folder with the same embedding model, where it is not found by itself.
             trust_remote_code: let an embedding model that needs it run the code of its repository.
+            backend: what computes embeddings: torch, onnx or openvino; None: what did when the artifacts were made.
+                One whose vectors stray from theirs is refused.
+            precision: number format of the embedding model; None: that of the artifacts.
+            workers: processes that embed side by side; worth it for many texts.
 
         Raises:
             ArtifactError: in one sentence, what is wrong with the folder.
         """
         return cls(
-            Artifacts.open(folder), device=device, embedding_model=embedding_model, trust_remote_code=trust_remote_code
+            Artifacts.open(folder),
+            device=device,
+            embedding_model=embedding_model,
+            trust_remote_code=trust_remote_code,
+            backend=backend,
+            precision=precision,
+            workers=workers,
         )
 
     @property
@@ -139,12 +162,7 @@ class SemanticIDModel:
                 f"{self.artifacts.folder} was trained on vectors alone and knows no embedding model; give vectors "
                 f"instead of texts."
             )
-        embedder = load_embedder(
-            embedding["settings"],
-            self.artifacts.folder,
-            model=self._embedding_model,
-            trust_remote_code=self._trust_remote_code,
-        )
+        embedder = self._load_embedder(embedding["settings"], self.artifacts.folder)
         if embedder.dimension != self.encoder.input_dim:
             raise ArtifactError(
                 f"dimension mismatch: the embedding model gives vectors of length {embedder.dimension}, the encoder "

@@ -158,3 +158,8 @@ def test_missing_or_damaged_state_is_refused(fitted: LSAEmbedder, tmp_path: Path
     (tmp_path / name).unlink()
     with pytest.raises(EmbeddingError, match="cannot be read"):
         load_embedder(fitted.settings(), tmp_path)
+
+
+def test_there_is_no_backend_to_choose(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddingError, match="made with lsa, which has neither backends nor precisions to choose"):
+        load_embedder({"kind": "lsa"}, tmp_path, backend="onnx")

@@ -274,6 +274,9 @@ def load_embedder(
     device: str = "auto",
     trust_remote_code: bool = False,
     local_files_only: bool | None = None,
+    backend: str | None = None,
+    precision: str | None = None,
+    workers: int = 1,
 ) -> Embedder:
     """Rebuild the embedder that artifacts were made with.
 
@@ -285,12 +288,19 @@ def load_embedder(
         device: where to compute, whatever device the artifacts were made on.
         trust_remote_code: artifacts cannot grant this to themselves.
         local_files_only: never ask the network; None: as HF_HUB_OFFLINE says.
+        backend: compute with another one than the artifacts were made with; None: with the same.
+        precision: likewise, the number format.
+        workers: processes that embed side by side.
 
     Raises:
         EmbeddingError: if the settings are unknown, or want code of a repository to run that was not allowed.
     """
     rest = dict(settings)
     kind = rest.pop("kind", None)
+    if kind in {"lsa", "stylometry"} and (backend, precision) != (None, None):
+        raise EmbeddingError(
+            f"the artifacts were made with {kind}, which has neither backends nor precisions to choose; leave them out."
+        )
     if kind == "lsa":
         from wotd.embeddings.lsa import LSAEmbedder
 
@@ -309,10 +319,15 @@ def load_embedder(
             "pass trust_remote_code=True if you trust it."
         )
     rest.pop("batch_size", None)  # kept by versions before batches were bounded by tokens
-    rest["model"] = model or rest.get("model")
+    chosen = {"model": model, "backend": backend, "precision": precision}
+    rest |= {name: value for name, value in chosen.items() if value is not None}
     try:
         return SentenceTransformerEmbedder(
-            **rest, device=device, trust_remote_code=trust_remote_code, local_files_only=local_files_only
+            **rest,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            local_files_only=local_files_only,
+            workers=workers,
         )
     except TypeError as error:
         raise EmbeddingError(f"the embedder's settings do not fit this version of wotd: {error}") from error
