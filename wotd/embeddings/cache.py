@@ -13,7 +13,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from wotd.embeddings.base import Embedder, Vectors, checked_texts
 from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.location import cache_root
 from wotd.embeddings.shard_file import Keys, set_aside_damaged, shard_files, shard_rows, write_atomically
 from wotd.embeddings.shards import Rows, ShardFolder
 from wotd.errors import EmbeddingError
@@ -73,7 +73,7 @@ class EmbeddingCache:
         """
         if shard_rows is not None and shard_rows < 1:
             raise EmbeddingError(f"cache.shard_rows is {shard_rows}; expected at least 1.")
-        self.root = _root(root)
+        self.root = cache_root(root)
         self._shard_rows = shard_rows
         self._folders: dict[str, ShardFolder] = {}
         self._lock = threading.RLock()
@@ -178,15 +178,6 @@ class EmbeddingCache:
 def text_keys(texts: Sequence[str]) -> Keys:
     """The SHA-256 of each text as UTF-8, S32 [N]."""
     return np.frombuffer(b"".join(hashlib.sha256(text.encode("utf-8")).digest() for text in texts), dtype="S32")
-
-
-def _root(root: Path | str | None) -> Path:
-    chosen = root or os.environ.get("WOTD_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("wotd"))
 
 
 def _longest_first(texts: Sequence[str], rows: Rows) -> Rows:
