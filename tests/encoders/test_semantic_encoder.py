@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,28 @@ def test_products_that_a_linear_encoder_is_part_of_give_the_codes_of_its_latents
         moved = model.quantizer.encode(model.latents(x), beam=3)
     assert torch.equal(model.encode(x, beam=3), moved)
     assert not torch.equal(moved, expected)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_codes_follow_the_weights_whichever_optimizer_writes_them(fused: bool) -> None:
+    model, x = encoder(hidden=()).train(), embeddings(200, 3)
+    before = model.encode(x)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.3, fused=fused)
+    model(x).reconstruction_loss.backward()
+    optimizer.step()
+    fresh = SemanticEncoder.from_config(model.config).eval()
+    fresh.load_state_dict(model.state_dict())
+    assert torch.equal(model.encode(x), fresh.encode(x))
+    assert not torch.equal(model.encode(x), before)
+
+
+@pytest.mark.parametrize("hidden", [(), (12,)])
+@pytest.mark.parametrize("guard", [torch.no_grad, torch.inference_mode])
+def test_a_model_that_has_encoded_can_be_copied(hidden: tuple[int, ...], guard: Callable[[], Any]) -> None:
+    model, x = encoder(hidden=hidden), embeddings(50, 3)
+    with guard():
+        codes = model.encode(x)
+    assert torch.equal(copy.deepcopy(model).encode(x), codes)
 
 
 def test_no_rows_have_no_codes(model: SemanticEncoder) -> None:

@@ -19,6 +19,15 @@ def test_it_is_made_anew_only_where_a_tensor_has_changed() -> None:
     assert made == [3.0, 6.0, 9.0]
 
 
+def test_what_is_forgotten_is_made_anew_though_no_tensor_tells_of_a_change() -> None:
+    same: Derived[Tensor] = Derived(lambda x: x.clone())
+    x = torch.zeros(2)
+    same.of(x)
+    x.data.add_(1.0)  # as fused optimizers write
+    same.forget()
+    assert float(same.of(x).sum()) == 2
+
+
 def test_tensors_of_inference_mode_do_not_tell_of_changes_and_nothing_made_of_them_is_kept() -> None:
     same: Derived[Tensor] = Derived(lambda x: x.clone())
     with torch.inference_mode():

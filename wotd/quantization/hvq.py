@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -193,6 +193,11 @@ class HierarchicalVectorQuantizer(nn.Module):
     def sharpness(self) -> Tensor:
         """Per level, what distances are multiplied with to become logits."""
         return self.log_sharpness_L.clamp(-20, 20).exp()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and eval mode; what was derived of the encoder's weights does not outlast it."""
+        self._search_through.forget()
+        return super().train(mode)
 
     # --- reading and searching
 

@@ -39,7 +39,8 @@ class CodewordSearch:
         """
         self.level_sizes, self.tables = codewords.level_sizes, len(codewords.tables)
         groups = (*codewords.tables, *codewords.added)
-        with torch.inference_mode(False):  # kept where validation comes first, and gradients go through it later
+        # Kept where validation comes first, and gradients go through it later; it has none of its own.
+        with torch.inference_mode(False), torch.no_grad():
             self.points = [filled(points if weight_ZX is None else points @ weight_ZX) for points in groups]
             self._squares = [points.square().sum(1) for points in groups]
             if bias_Z is not None:
