@@ -321,6 +321,10 @@ def build_module(
     kind = str(options.pop("kind", "hvq"))
     if kind in QUANTIZERS:  # else the encoder says which there are
         check_types(QUANTIZERS[kind], options, "model.quantizer")
+    if given := sorted({"feature_dim", "taught"} & options.keys()):
+        raise ConfigurationError(
+            f"model.quantizer has {', '.join(given)}, which features and taxonomy decide; expected it left out."
+        )
     if level_sizes is None and taxonomy is not None:
         level_sizes = taxonomy.sizes
         options["taught"] = [index for index, level in enumerate(taxonomy.levels) if not level.ranked]
