@@ -3,28 +3,62 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from wotd.embeddings import registry
 from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
 from wotd.errors import EmbeddingError
 
 
-def test_the_table_is_as_large_as_promised_and_consistent() -> None:
-    assert len(MODELS) >= 27
+def test_the_table_is_large_and_covers_all_sizes() -> None:
+    sizes = sorted(model.parameters_millions for model in MODELS.values())
+    networks = [model.parameters_millions for model in MODELS.values() if model.max_tokens]
+    assert len(MODELS) >= 50
+    assert min(networks) <= 25
+    assert sizes[-1] >= 7000
+    assert {model.pooling for model in MODELS.values()} == {"mean", "cls", "lasttoken", "StaticEmbedding"}
+
+
+def test_names_and_repositories_occur_once() -> None:
+    lines = Path(registry.__file__).with_name("models.csv").read_text(encoding="utf-8").splitlines()
+    assert len(MODELS) == len(lines) - 1, "a short name occurs twice in the table"
     assert len({model.repository for model in MODELS.values()}) == len(MODELS)
-    for name, model in MODELS.items():
-        assert name == model.name
-        assert MODEL_DIMENSIONS[name] == MODEL_DIMENSIONS[model.repository] == model.dimension
-        assert model.repository.count("/") == 1
-        assert model.licence
-        assert model.parameters_millions > 0
-        assert model.max_tokens is None or model.max_tokens >= 128
-        assert model.prompt_name is None or model.prompt_name in model.prompts
-        assert all(1 <= size <= model.dimension for size in model.matryoshka)
-        assert list(model.matryoshka) == sorted(model.matryoshka)
+    assert len({model.revision for model in MODELS.values() if model.revision}) >= 50
+    assert len(MODEL_DIMENSIONS) == 2 * len(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_row_has_the_shape_of_a_model(model: EmbeddingModel) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", model.name)
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+", model.repository)
+    assert MODEL_DIMENSIONS[model.name] == MODEL_DIMENSIONS[model.repository] == model.dimension
+    assert 32 <= model.dimension <= 8192
+    assert model.dimension % 32 == 0
+    assert model.max_tokens is None or 128 <= model.max_tokens <= 131072
+    assert (model.max_tokens is None) == (model.pooling == "StaticEmbedding")
+    assert 1 <= model.parameters_millions <= 10_000
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9.]+)*", model.licence)
+    assert model.revision is None or re.fullmatch(r"[0-9a-f]{40}", model.revision)
+    assert model.prompt_name is None or model.prompt_name in model.prompts
+    assert all(prompt and prompt == prompt.lstrip() for prompt in model.prompts.values())
+    assert list(model.matryoshka) == sorted(set(model.matryoshka))
+    assert model.matryoshka == () or (model.matryoshka[0] >= 32 and model.matryoshka[-1] == model.dimension)
+    assert not model.layer_norm_before_cut or model.matryoshka
+
+
+@given(model=st.sampled_from(list(MODELS.values())), data=st.data())
+def test_a_name_with_a_letter_missing_is_understood(model: EmbeddingModel, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(model.repository) - 1))
+    typo = model.repository[:at] + model.repository[at + 1 :]
+    with pytest.raises(EmbeddingError, match=f"did you mean .*{re.escape(model.repository)}"):
+        find_model(typo)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +82,12 @@ def test_texts_of_ids_carry_one_side() -> None:
     assert find_model("e5_small").prompt == "query: "
     assert find_model("nomic").prompt == "clustering: "
     assert find_model("embeddinggemma").prompt == "task: clustering | query: "
+    assert find_model("qwen3_8b").prompt == "", "its instruction is for questions"
 
 
-def test_only_minilm_is_pinned() -> None:
-    pinned = {name: model.revision for name, model in MODELS.items() if model.revision}
-    assert pinned == {"minilm": "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"}
+def test_models_are_pinned_where_a_commit_is_known() -> None:
+    assert find_model("minilm").revision == "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+    assert {name for name, model in MODELS.items() if not model.revision} == {"distilroberta", "bge_m3", "granite_30m"}
 
 
 @pytest.mark.parametrize(("typo", "meant"), [("minlm", "minilm"), ("bge-smal", "bge_small"), ("e5small", "e5_small")])
