@@ -170,7 +170,7 @@ def test_more_codewords_than_can_be_solved_for_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["ridge", "prefix_ridge"])
-@pytest.mark.parametrize("penalty", [0.0, -1.0, float("nan")])
-def test_penalties_are_above_nought(name: str, penalty: float) -> None:
+@pytest.mark.parametrize("penalty", [0.0, -1.0, float("nan"), float("inf")])
+def test_penalties_are_above_nought_and_finite(name: str, penalty: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"model\.quantizer\.{name} is {penalty}; expected more than 0"):
         CodewordRidge((3, 2), 2, **{"ridge": 1.0, "prefix_ridge": 1.0, name: penalty})

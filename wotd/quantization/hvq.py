@@ -92,12 +92,14 @@ class HierarchicalVectorQuantizer(nn.Module):
         ):  # fmt: skip
             if number < least:
                 raise ConfigurationError(f"model.quantizer.{name} is {number}; expected {least} or more.")
-        if not reconstruction_weight > 0:
+        if not 0 < reconstruction_weight < math.inf:
             raise ConfigurationError(
-                f"model.quantizer.reconstruction_weight is {reconstruction_weight}; expected more than 0."
+                f"model.quantizer.reconstruction_weight is {reconstruction_weight}; expected more than 0, and finite."
             )
         if not 0 <= prefix_weight < math.inf:
-            raise ConfigurationError(f"model.quantizer.prefix_weight is {prefix_weight}; expected 0 or more.")
+            raise ConfigurationError(
+                f"model.quantizer.prefix_weight is {prefix_weight}; expected 0 or more, and finite."
+            )
         if not 0 <= revive_below < 1:
             raise ConfigurationError(
                 f"model.quantizer.revive_below is {revive_below}; expected 0 or more and less than 1."

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
-from math import prod
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -67,11 +67,11 @@ class CodewordRidge:
             prefix_weight: what the squared error of each shorter prefix counts, as a share of that of the code.
 
         Raises:
-            ConfigurationError: if there are too many codes to solve for, or a penalty is not positive.
+            ConfigurationError: if there are too many codes to solve for, or a penalty is not positive and finite.
         """
         for name, penalty in (("ridge", ridge), ("prefix_ridge", prefix_ridge)):
-            if not penalty > 0:
-                raise ConfigurationError(f"model.quantizer.{name} is {penalty}; expected more than 0.")
+            if not 0 < penalty < inf:
+                raise ConfigurationError(f"model.quantizer.{name} is {penalty}; expected more than 0, and finite.")
         self.level_sizes, self.tables = tuple(level_sizes), tables
         prefixes = [prod(level_sizes[: level + 1]) for level in range(1, tables)]
         sizes = [*level_sizes, *prefixes]
