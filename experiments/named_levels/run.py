@@ -42,8 +42,8 @@ WEIGHTS = (0.03, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0)
 """Weights of reconstruction against label probabilities, along which the frontier is drawn."""
 
 
-class ResidualReading(LevelReading):
-    """Another ablation: a level says the label whose mean is nearest, in the latent rather than in a view of it."""
+class NearestMean(LevelReading):
+    """An ablation: a level says the label whose mean is nearest, in the latent rather than in a view of it."""
 
     def __init__(self, size: int, dim: int) -> None:
         """Look at the whole latent."""
@@ -98,7 +98,7 @@ def split_of(x_NW: NDArray[np.float32], books: Books, seed: int) -> Split:
     return Split(x_NW, books, *(np.flatnonzero(sides_N == side) for side in range(3)), seed)  # type: ignore[call-arg]
 
 
-def start(split: Split, features: bool, residual: bool = False) -> SemanticEncoder:
+def start(split: Split, features: bool, nearest_mean: bool = False) -> SemanticEncoder:
     """The closed-form start of the recipe on the training side."""
     x_NW = split.x_NW if features else split.x_NW[:, :MINILM]
     taught = [0, 1, 2]
@@ -108,9 +108,9 @@ def start(split: Split, features: bool, residual: bool = False) -> SemanticEncod
     )  # fmt: skip
     quantizer = encoder.quantizer
     assert isinstance(quantizer, HierarchicalVectorQuantizer)
-    if residual:
+    if nearest_mean:
         for level in taught:
-            quantizer.readings[str(level)] = ResidualReading(LEVEL_SIZES[level], quantizer.dim)
+            quantizer.readings[str(level)] = NearestMean(LEVEL_SIZES[level], quantizer.dim)
     module = SemanticIDModule(encoder, supervised=True, seed=split.seed)
     labels_NL = split.books.labels_NL.copy()
     labels_NL[:, 3] = -1
@@ -149,7 +149,7 @@ def probed(split: Split, features: bool) -> dict[str, float]:
 
 @torch.no_grad()
 def residual_levels(split: Split, features: bool) -> dict[str, float]:
-    """The ablation: each level reads, by discriminant analysis too, what the codes of earlier levels left over."""
+    """Another ablation: each level reads, by discriminant analysis too, what the codes of earlier levels left over."""
     width = split.x_NW.shape[1] if features else MINILM
     train_NW, test_NW = (torch.from_numpy(split.x_NW[side, :width]) for side in (split.train, split.test))
     spread_W = train_NW.std(0)
@@ -266,7 +266,7 @@ def main() -> None:
                     sure[name].append(found)
             for weight, row in frontier(split, encoder).items():
                 curves[f"own view per level, {kind}"][weight].append(row)
-        for weight, row in frontier(split, start(split, False, residual=True)).items():
+        for weight, row in frontier(split, start(split, False, nearest_mean=True)).items():
             curves["nearest mean in the latent, MiniLM"][weight].append(row)
     means_by_name = {name: mean_rows(each) for name, each in rows.items()}
     found = {name: {weight: mean_rows(each) for weight, each in curve.items()} for name, curve in curves.items()}
