@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
-BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.provenance")
+BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.provenance", "wotd.redaction")
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.pipeline")),

@@ -19,7 +19,7 @@ from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.embeddings.model_files import ModelDescription, describe_model
 from wotd.embeddings.registry import find_model, registered
-from wotd.embeddings.sources import ModelFolder, is_local, locate_model
+from wotd.embeddings.sources import ModelFolder, is_local, locate_model, untrusted_code
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class SentenceTransformerEmbedder(Embedder):
             "model": self._portable_name(),
             "prompt": self.prompt,
             "truncate_dim": self.truncate_dim,
-            "revision": self._folder.revision if self.revision is None else self.revision,
+            "revision": self._folder.revision or self.revision,
             "trust_remote_code": self.trust_remote_code,
             "precision": self.precision,
             "backend": self.backend,
@@ -228,11 +228,6 @@ class SentenceTransformerEmbedder(Embedder):
     def _plan(self) -> NetworkPlan:
         from wotd.embeddings.network import NetworkPlan
 
-        if self._registered and self._registered.trust_remote_code and not self.trust_remote_code:
-            raise EmbeddingError(
-                f"the embedding model {self._registered.repository} runs code of its repository; "
-                "set embedding.trust_remote_code=true if you trust it."
-            )
         return NetworkPlan(
             model=self.model_name,
             folder=self._folder.path,
@@ -314,10 +309,7 @@ def load_embedder(
             f"the embedder's kind is {kind!r}; expected 'sentence_transformers', 'lsa' or 'stylometry'."
         )
     if rest.pop("trust_remote_code", False) and not trust_remote_code:
-        raise EmbeddingError(
-            f"the embedding model {rest.get('model')} runs code of its repository; "
-            "pass trust_remote_code=True if you trust it."
-        )
+        raise untrusted_code(str(rest.get("model")))
     rest.pop("batch_size", None)  # kept by versions before batches were bounded by tokens
     chosen = {"model": model, "backend": backend, "precision": precision}
     rest |= {name: value for name, value in chosen.items() if value is not None}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def describe_model(folder: Path) -> ModelDescription:
     saved = _json(own) if own.is_file() else {}
     return ModelDescription(
         weights_sha256=_combined(folder, weight_files(folder)),
-        tokenizer_sha256=_combined(folder, _tokenizer_files(folder, modules)),
+        tokenizer_sha256=_combined(folder, _tokenizer_files(folder)),
         configuration_sha256=_canonical_hash(settings) if settings else "",
         pooling=_pooling(folder, modules),
         max_tokens=_max_tokens(folder),
@@ -82,7 +82,7 @@ def missing_files(folder: Path) -> list[str]:
     for index in folder.glob("*.safetensors.index.json"):
         names += sorted(set(_json(index).get("weight_map", {}).values()))
     missing = [name for name in names if not (folder / name).is_file()]
-    if not _tokenizer_files(folder, modules) and "BoW" not in map(_kind, modules):
+    if not _tokenizer_files(folder) and "BoW" not in map(_kind, modules):
         missing.append("tokenizer.json")
     return missing if weight_files(folder) else [*missing, "safetensors weights"]
 
@@ -97,24 +97,63 @@ def file_sha256(path: Path) -> str:
 
 
 def refuse_pickled_weights(folder: Path) -> None:
-    """Raise if a module of the model would be read from a pickle.
+    """Raise if a module of the model, or an adapter, would be read from a pickle.
 
     Raises:
         EmbeddingError: naming the file.
     """
-    for module in _modules(folder):
-        part = folder / str(module.get("path", ""))
-        if (part / "pytorch_model.bin").is_file() and not list(part.glob("*.safetensors")):
+    for part in _parts(folder):
+        safe = any((part / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json"))
+        pickles = [] if safe else sorted(part.glob("pytorch_model*.bin"))
+        if not (part / "adapter_model.safetensors").is_file():
+            pickles += sorted(part.glob("adapter_model*.bin"))
+        if pickles:
             raise EmbeddingError(
-                f"{part / 'pytorch_model.bin'} is a pickle, which can run code when it is read; "
-                "expected weights as safetensors."
+                f"{pickles[0]} is a pickle, which can run code when it is read; expected weights as safetensors."
             )
 
 
+def named_code(folder: Path) -> str:
+    """Which code of its own a model names, as a phrase; empty if sentence-transformers and transformers do."""
+    for module in _modules(folder):
+        if not str(module.get("type", "")).startswith("sentence_transformers."):
+            return f"modules.json names {module.get('type')}"
+    for part in _parts(folder):
+        for name in ("config.json", "tokenizer_config.json"):
+            if (part / name).is_file() and (code := _json_object(part / name).get("auto_map")):
+                return f"{name} names {next(iter(code.values())) if isinstance(code, dict) and code else code}"
+    return ""
+
+
+def pooling_of(folder: Path) -> str:
+    """How vectors are made of those of tokens: ``mean``, ``cls``, ``lasttoken`` …, or the modules, if none pools."""
+    return _pooling(folder, _modules(folder))
+
+
 def _modules(folder: Path) -> list[dict[str, Any]]:
+    """The modules of a model, each followed by those that it holds itself."""
     path = folder / "modules.json"
     modules = _json(path) if path.is_file() else []
-    return modules if isinstance(modules, list) else []
+    listed = [module for module in modules if isinstance(module, dict)] if isinstance(modules, list) else []
+    return [each for module in listed for each in (module, *_held(folder, str(module.get("path", ""))))]
+
+
+def _held(folder: Path, path: str) -> Iterator[dict[str, Any]]:
+    """What a router chooses from: modules in folders below its own."""
+    for name in ("router_config.json", "config.json"):
+        if not (folder / path / name).is_file():
+            continue
+        types = _json_object(folder / path / name).get("types")
+        for inner, kind in types.items() if isinstance(types, dict) else ():
+            below = f"{path}/{inner}" if path else str(inner)
+            yield {"type": kind, "path": below}
+            yield from _held(folder, below)
+        return
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The folders from which a model's modules are read."""
+    return list(dict.fromkeys([folder, *(folder / str(module.get("path", "")) for module in _modules(folder))]))
 
 
 def _kind(module: dict[str, Any]) -> str:
@@ -134,8 +173,8 @@ def _settings_files(folder: Path, modules: list[dict[str, Any]]) -> list[str]:
     return [name for name in dict.fromkeys(names) if (folder / name).is_file()]
 
 
-def _tokenizer_files(folder: Path, modules: list[dict[str, Any]]) -> list[Path]:
-    parts = list(dict.fromkeys([folder, *(folder / str(module.get("path", "")) for module in modules)]))
+def _tokenizer_files(folder: Path) -> list[Path]:
+    parts = _parts(folder)
     whole = [part / "tokenizer.json" for part in parts if (part / "tokenizer.json").is_file()]
     return whole or [part / name for part in parts for name in _VOCABULARIES if (part / name).is_file()]
 
@@ -199,6 +238,11 @@ def _dimension(folder: Path, modules: list[dict[str, Any]]) -> int | None:
                 modes = _pooling(folder, modules).count("+") + 1 if kind == "Pooling" else 1
                 return int(settings[key]) * modes
     return None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    data = _json(path)
+    return data if isinstance(data, dict) else {}
 
 
 def _json(path: Path) -> Any:

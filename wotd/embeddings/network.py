@@ -5,6 +5,7 @@ Sentence-transformers and torch are imported here, and only when a network is lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,9 +20,12 @@ from wotd.embeddings.batching import Rows, TokenCounter, plan_batches
 from wotd.embeddings.model_files import refuse_pickled_weights
 from wotd.embeddings.sources import hub_is_offline
 from wotd.errors import EmbeddingError
+from wotd.redaction import redacted, redacted_logs
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
 
 _TOKENS_ON_CPU, _TOKENS_ON_ACCELERATOR = 1_024, 16_384
 """A core is fastest with what its cache holds; an accelerator wants to be filled."""
@@ -152,7 +156,7 @@ def _loaded(plan: NetworkPlan) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     try:
-        with _no_loading_bar():
+        with _no_loading_bar(), redacted_logs():
             network = SentenceTransformer(
                 str(plan.folder),
                 device=chosen_device(plan.device),
@@ -163,10 +167,12 @@ def _loaded(plan: NetworkPlan) -> SentenceTransformer:
             )
         network.to(dtype=getattr(torch, plan.precision))
     except Exception as error:  # whatever a foreign model folder makes the loader raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        with redacted_logs():
+            logger.debug("the embedding model %s cannot be loaded", plan.model, exc_info=error)
+        reason = (redacted(str(error)).strip().splitlines() or [type(error).__name__])[0]
         raise EmbeddingError(
             f"the embedding model {plan.model} from the {plan.source} at {plan.folder} cannot be loaded: {reason}"
-        ) from error
+        ) from None  # the loader may have asked the hub, and its exceptions may hold a token
     network.eval()
     network.truncate_dim = None  # cutting is done by the embedder, where vectors are normalised again
     return network

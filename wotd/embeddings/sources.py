@@ -1,4 +1,7 @@
-"""Where the files of an embedding model come from: a folder, a verified package, the hub's cache, the hub."""
+"""Where the files of an embedding model come from: a folder, a verified package, the hub's cache, the hub.
+
+What a folder may make this process run is decided here too: code of a model's repository only by leave.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from wotd.embeddings.model_files import file_sha256, missing_files
+from wotd.embeddings.model_files import file_sha256, missing_files, named_code, pooling_of
 from wotd.embeddings.registry import EmbeddingModel, find_model, registered
 from wotd.errors import EmbeddingError
+from wotd.redaction import redacted, redacted_logs
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ _SHA256 = {
 """Files of the pinned revision; a package that claims to hold a model must hold exactly these."""
 
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
-_UNWANTED = ["onnx/*", "openvino/*", "*.bin", "*.h5", "*.msgpack", "*.ot"]
+_UNWANTED = ["onnx/*", "openvino/*"]
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,37 @@ def locate_model(
     Args:
         name: short name, hub ID, or folder.
         revision: commit or branch on the hub; None: the registry's pin, else the main branch.
-        trust_remote_code: whether Python files are fetched along.
+        trust_remote_code: whether Python files are fetched along, and may run.
         local_files_only: never ask the network; None: as HF_HUB_OFFLINE says.
 
     Raises:
-        EmbeddingError: if no source has the model; the sentence says what each answered and how to mend it.
+        EmbeddingError: if no source has the model, or its files want code to run that is not trusted; the
+            sentence says what each source answered and how to mend it.
     """
+    found = _found(name, revision, trust_remote_code, local_files_only)
+    # Without that code some models do load, as another architecture, and give other vectors.
+    if not trust_remote_code and (code := named_code(found.path)):
+        raise untrusted_code(name, f" ({code})")
+    return found
+
+
+def untrusted_code(model: str, which: str = "") -> EmbeddingError:
+    """What to raise where a model runs code of its repository that nobody has allowed."""
+    return EmbeddingError(
+        f"the embedding model {model} runs code of its repository{which}; if you trust it, allow that by name: "
+        "embedding.trust_remote_code=true in a config, --trust-remote-code on the shell, trust_remote_code=True in "
+        "Python, WOTD_TRUST_REMOTE_CODE=1 on SageMaker."
+    )
+
+
+def _found(name: str, revision: str | None, trust_remote_code: bool, local_files_only: bool | None) -> ModelFolder:
     if is_local(name):
         return ModelFolder(Path(name).expanduser().resolve(), "local folder")
     if Path(name).is_absolute() or name.startswith((".", "~")):
         raise EmbeddingError(f"the embedding model's folder {name} does not exist.")
     model = registered(name) if "/" in name else find_model(name)
+    if model and model.trust_remote_code and not trust_remote_code:
+        raise untrusted_code(model.repository)
     repository = model.repository if model else name
     revision = revision or (model.revision if model else None)
     offline = hub_is_offline() if local_files_only is None else local_files_only
@@ -89,9 +113,12 @@ def locate_model(
             logger.info("the embedding model %s: not from the %s: %s", repository, label, reason)
         else:
             logger.debug("the embedding model %s comes from the %s at %s", repository, found.source, found.path)
+            _warn_of_other_pooling(model, found)
             return found
+    at = f" at {revision}" if revision else ""
     raise EmbeddingError(
-        f"the embedding model {repository} is not available; tried {', '.join(answers)}; {_remedy(repository)}."
+        f"the embedding model {repository}{at} is not available; tried {', '.join(answers)}; "
+        f"{_remedy(repository, revision)}."
     )
 
 
@@ -140,20 +167,25 @@ def _snapshot(repository: str, revision: str | None, trust_remote_code: bool, *,
 
     wanted = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
     try:
-        path = snapshot_download(
-            repository,
-            revision=revision,
-            local_files_only=cached,
-            allow_patterns=wanted,
-            ignore_patterns=_UNWANTED,
-        )
+        with redacted_logs():
+            path = snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=cached,
+                allow_patterns=wanted,
+                ignore_patterns=_UNWANTED,
+            )
     except Exception as error:  # the hub's client raises kinds of many libraries: requests, httpx, its own
-        reason = "not there" if cached else (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _UnavailableError(reason) from error
-    folder = Path(path)
+        reason = "not there" if cached else (redacted(str(error)).strip().splitlines() or [type(error).__name__])[0]
+    else:
+        return _whole(Path(path), repository, revision, "hub cache" if cached else "hub")
+    raise _UnavailableError(reason)  # without the client's exception, whose text may hold a token
+
+
+def _whole(folder: Path, repository: str, revision: str | None, source: str) -> ModelFolder:
+    """A snapshot of the hub, at the commit it is named after, if nothing of it is missing."""
     _refuse_incomplete(folder, repository)
-    commit = folder.name if len(folder.name) == 40 else revision
-    return ModelFolder(folder, "hub cache" if cached else "hub", commit)
+    return ModelFolder(folder, source, folder.name if len(folder.name) == 40 else revision)
 
 
 def _refuse_incomplete(folder: Path, repository: str) -> None:
@@ -169,6 +201,13 @@ def _refuse_incomplete(folder: Path, repository: str) -> None:
         logger.warning("%s has no modules.json: sentence-transformers' default pooling is assumed", repository)
 
 
-def _remedy(repository: str) -> str:
+def _warn_of_other_pooling(model: EmbeddingModel | None, found: ModelFolder) -> None:
+    """The files decide; but then they are not those that the table is about."""
+    if model and model.pooling not in (pooling := pooling_of(found.path)).split(", "):
+        logger.warning("%s at %s pools by %s, expected was %s", model.repository, found.path, pooling, model.pooling)
+
+
+def _remedy(repository: str, revision: str | None) -> str:
     ways = [_PACKAGES[repository][1]] if repository in _PACKAGES else []
-    return " or ".join([*ways, "name a local folder that holds the model", "allow the network"])
+    other = ["name another commit or branch (embedding.revision=main)"] if revision else []
+    return " or ".join([*ways, "name a local folder that holds the model", "allow the network", *other])
