@@ -235,7 +235,6 @@ def test_bare_vectors_need_level_sizes() -> None:
         ({"rounds": 1.5}, r"^model\.quantizer\.rounds is 1\.5; expected a whole number\.$"),
         ({"fit_beam": "x"}, r"^model\.quantizer\.fit_beam is 'x'; expected a whole number or null\.$"),
         ({"ridge": "x"}, r"^model\.quantizer\.ridge is 'x'; expected a number\.$"),
-        ({"taught": [0]}, r"^model\.quantizer has taught, which features and taxonomy decide; expected it left out\.$"),
         ({"kind": "fsq", "feature_dim": 3}, r"^model\.quantizer has feature_dim, which features and taxonomy decide; "),
         ({"kind": "vq", "beam": "abc"}, r"^model\.quantizer\.kind is 'vq'; expected one of hvq, fsq\.$"),
     ],
@@ -243,6 +242,13 @@ def test_bare_vectors_need_level_sizes() -> None:
 def test_options_of_a_quantizer_that_cannot_be_meant(option: dict, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         build_module(12, None, level_sizes=[4, 4], quantizer=option)
+
+
+def test_the_levels_of_a_taxonomy_cannot_be_taught_otherwise() -> None:
+    with pytest.raises(ConfigurationError, match=r"^model\.quantizer has taught, which features and taxonomy decide; "):
+        build_module(12, TAXONOMY, quantizer={"kind": "hvq", "taught": [0]})
+    free = build_module(12, TAXONOMY, level_sizes=[4, 4], quantizer={"kind": "hvq", "taught": [0]})
+    assert free.model.quantizer.taught == (0,)
 
 
 def test_whole_numbers_and_null_pass_where_they_mean_something() -> None:

@@ -22,7 +22,7 @@ from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
 from wotd.errors import ConfigurationError
 from wotd.losses import LossTerms, LossWeights, semantic_losses
 from wotd.progress import progress
-from wotd.quantization import QUANTIZERS
+from wotd.quantization import GIVEN, QUANTIZERS
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
@@ -321,7 +321,7 @@ def build_module(
     kind = str(options.pop("kind", "hvq"))
     if kind in QUANTIZERS:  # else the encoder says which there are
         check_types(QUANTIZERS[kind], options, "model.quantizer")
-    if given := sorted({"feature_dim", "taught"} & options.keys()):
+    if given := [name for name in GIVEN if name in options and (supervised or name != "taught")]:
         raise ConfigurationError(
             f"model.quantizer has {', '.join(given)}, which features and taxonomy decide; expected it left out."
         )

@@ -19,12 +19,15 @@ QUANTIZERS: dict[str, type[HierarchicalVectorQuantizer] | type[FiniteScalarQuant
 }
 """Quantizers by the name that a config and an artifact call them."""
 
+GIVEN = ("feature_dim", "taught")
+"""Options that features and a taxonomy decide; artifacts record them."""
+
 
 def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Mapping[str, Any]) -> Quantizer:
     """Make the quantizer of that kind.
 
     Raises:
-        ConfigurationError: if the kind or an option is unknown, or a level has no codes.
+        ConfigurationError: if the kind or an option is unknown, or a level has fewer than two codes.
     """
     if kind not in QUANTIZERS:
         raise ConfigurationError(f"model.quantizer.kind is '{kind}'; expected one of {', '.join(QUANTIZERS)}.")
@@ -33,13 +36,15 @@ def build_quantizer(kind: str, dim: int, level_sizes: Sequence[int], options: Ma
     known = list(inspect.signature(QUANTIZERS[kind]).parameters)[2:]
     if unknown := sorted(set(options) - set(known)):
         raise ConfigurationError(
-            f"model.quantizer has {', '.join(unknown)}, which {kind} does not know; it knows {', '.join(known)}. "
+            f"model.quantizer has {', '.join(unknown)}, which {kind} does not know; it knows "
+            f"{', '.join(name for name in known if name not in GIVEN) or 'none'}. "
             f"model/quantizer={kind} brings all of its own."
         )
     return QUANTIZERS[kind](dim, level_sizes, **options)
 
 
 __all__ = [
+    "GIVEN",
     "QUANTIZERS",
     "FiniteScalarQuantizer",
     "HierarchicalVectorQuantizer",
