@@ -75,12 +75,22 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     """
     if isinstance(texts, str):
         raise EmbeddingError("texts is a single string; expected a list of strings.")
-    checked = []
-    for index, text in enumerate(texts):
+    checked = list(texts)
+    for index, text in enumerate(checked):
         if not isinstance(text, str):
             raise EmbeddingError(f"texts[{index}] is of type {type(text).__name__}; expected a string.")
-        checked.append(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        if not text.isascii():
+            checked[index] = sound_text(text)
     return checked
+
+
+def sound_text(text: str) -> str:
+    """The text, with lone surrogates replaced by U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def normalized(vectors: Vectors) -> Vectors:

@@ -1,12 +1,15 @@
-"""One shard of the cache: an immutable safetensors file of vectors and the keys to find them by.
+"""Immutable safetensors files named by their content: the shards of the cache, and the table of their keys.
 
-Its name is the SHA-256 of its content, so its checksum cannot go stale. n rows, D embedding.
+A shard holds vectors and the keys to find them by. Since a file's name holds the checksum of its content
+(XXH3, 128 bits: against accidents of disks and networks, at the speed of memory; whoever may write into the
+cache needs no collision to mislead its owner), the checksum cannot go stale.
+
+n rows of a shard, D embedding.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from wotd.embeddings.base import Vectors
@@ -28,7 +32,9 @@ TEMPORARY = ".tmp-"
 
 logger = logging.getLogger(__name__)
 
-_PREFIX, _SUFFIX, _CORRUPT = "shard-", ".safetensors", ".corrupt"
+_KIND, _SUFFIX, _CORRUPT = "shard", ".safetensors", ".corrupt"
+_AT_ONCE = 1 << 20
+_LONGEST_HEADER = 1 << 27
 
 
 class DamagedShardError(Exception):
@@ -47,34 +53,52 @@ class Shard:
 
 def shard_files(folder: Path) -> list[Path]:
     """The shards in a folder, sorted; none if there is no folder."""
-    return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}")) if folder.is_dir() else []
+    return sorted(folder.glob(f"{_KIND}-*{_SUFFIX}")) if folder.is_dir() else []
 
 
-def write_shard(folder: Path, keys: Keys, vectors: Vectors, digest: str) -> str:
-    """Write one shard, durably and all at once; returns its name."""
+def named_by_content(kind: str, content: bytes) -> str:
+    """Name of a file of that kind with that content."""
+    return f"{kind}-{xxhash.xxh3_128_hexdigest(content)}{_SUFFIX}"
+
+
+def write_shard(folder: Path, keys: Keys, vectors: Vectors, digest: str, temporary: str | None = None) -> str:
+    """Write one shard, durably and all at once; returns its name.
+
+    Args:
+        folder: of its fingerprint.
+        keys: [n].
+        vectors: [n, D].
+        digest: of the fingerprint.
+        temporary: name of the file until it is whole.
+    """
     from safetensors.numpy import save
 
     content = save(
         {"keys": keys.view(np.uint8).reshape(-1, 32), "vectors": np.ascontiguousarray(vectors, np.float32)},
         metadata={"fingerprint": digest},
     )
-    name = f"{_PREFIX}{hashlib.sha256(content).hexdigest()}{_SUFFIX}"
-    write_atomically(folder / name, content)
+    name = named_by_content(_KIND, content)
+    try:
+        write_atomically(folder / name, content, temporary)
+    except OSError:
+        # Over a network a rename may be done and yet fail, when its answer is lost and it is asked for again.
+        if not _is_sound(folder / name):
+            raise
     return name
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, temporary: str | None = None) -> None:
     """Replace a file so that it is there whole, or as it was before, even if the machine stops."""
-    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
+    unfinished = path.with_name(temporary or f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}")
     try:
-        with temporary.open("wb") as file:
+        with unfinished.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        unfinished.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            unfinished.unlink()
         raise
     if os.name == "posix":  # elsewhere a folder cannot be opened to flush it
         descriptor = os.open(path.parent, os.O_RDONLY)
@@ -91,7 +115,7 @@ def open_shard(path: Path, digest: str, dimension: int) -> Shard:
         DamagedShardError: if it is no shard of this fingerprint and dimension.
         FileNotFoundError: if it is gone.
     """
-    header, start = _header(path)
+    header, start = header_of(path)
     try:
         n = header["keys"]["shape"][0]
         shapes = header["keys"]["shape"], header["vectors"]["shape"]
@@ -111,10 +135,25 @@ def open_shard(path: Path, digest: str, dimension: int) -> Shard:
     return Shard(path.name, keys, vectors)
 
 
+def mapped(path: Path, header: dict[str, Any], start: int, name: str, code: str, kind: Any) -> NDArray[Any]:
+    """Map a tensor of one dimension.
+
+    Raises:
+        DamagedShardError: if it is of another type.
+        KeyError: if there is none of that name.
+    """
+    about = header[name]
+    if about["dtype"] != code or len(about["shape"]) != 1:
+        raise DamagedShardError(f"'{name}' is {about['dtype']} {about['shape']}; expected {code} in one dimension")
+    if about["shape"] == [0]:
+        return np.empty(0, kind)
+    return np.memmap(path, kind, "r", start + about["data_offsets"][0], tuple(about["shape"]))
+
+
 def shard_rows(path: Path) -> int:
     """How many vectors a shard says it holds; 0 if it cannot say."""
     try:
-        return int(_header(path)[0]["keys"]["shape"][0])
+        return int(header_of(path)[0]["keys"]["shape"][0])
     except (DamagedShardError, OSError, KeyError, TypeError, IndexError, ValueError):
         return 0
 
@@ -124,7 +163,7 @@ def set_aside_damaged(folder: Path) -> list[Path]:
     damaged = []
     for path in shard_files(folder):
         try:
-            verify_shard(path)
+            verify_content(path)
         except FileNotFoundError:
             continue
         except DamagedShardError as damage:
@@ -140,13 +179,18 @@ def set_aside(path: Path, damage: str) -> None:
         path.rename(path.with_name(path.name + _CORRUPT))
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where its data begins."""
+def header_of(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where its data begins.
+
+    Raises:
+        DamagedShardError: if it has none.
+        FileNotFoundError: if it is gone.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= size - 8:
+            if not 0 < length <= min(size - 8, _LONGEST_HEADER):
                 raise DamagedShardError("its header is cut off")
             header = json.loads(file.read(length))
     except FileNotFoundError:
@@ -158,19 +202,29 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def verify_shard(path: Path) -> None:
-    """Compare the content of a shard with the checksum in its name.
+def verify_content(path: Path) -> None:
+    """Compare the content of a file with the checksum in its name.
 
     Raises:
         DamagedShardError: if they differ or the file cannot be read.
         FileNotFoundError: if it is gone.
     """
+    checksum, buffer = xxhash.xxh3_128(), bytearray(_AT_ONCE)
     try:
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                checksum.update(memoryview(buffer)[:count])
     except FileNotFoundError:
         raise
     except OSError as error:
         raise DamagedShardError(str(error)) from error
-    if path.name != f"{_PREFIX}{checksum}{_SUFFIX}":
+    if path.name.partition("-")[2] != f"{checksum.hexdigest()}{_SUFFIX}":
         raise DamagedShardError("its content does not have the checksum in its name")
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        verify_content(path)
+    except (DamagedShardError, FileNotFoundError):
+        return False
+    return True

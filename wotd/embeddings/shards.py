@@ -1,18 +1,23 @@
-"""The shards of one fingerprint as one table from the key of a text to its vector.
+"""The shards of one fingerprint as one store from the key of a text to its vector.
 
-A shard's checksum is compared once before any vector of it is used. R rows over all shards.
+A shard's checksum is compared once before any vector of it is used. A table on disk covers most shards, so
+that opening a large cache reads neither their keys nor their headers; what is newer is sorted in memory.
+N keys that are looked for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wotd.embeddings.base import Vectors
+from wotd.embeddings.key_table import KeyTable, Rows, index_files, prefixes, read_table
 from wotd.embeddings.shard_file import (
     TEMPORARY,
     DamagedShardError,
@@ -21,15 +26,17 @@ from wotd.embeddings.shard_file import (
     open_shard,
     set_aside,
     shard_files,
-    verify_shard,
+    verify_content,
     write_shard,
 )
 
-Rows = NDArray[np.int64]
+logger = logging.getLogger(__name__)
+
+_FEWEST_ROWS_OF_A_TABLE, _SHARE_OF_A_TABLE = 65_536, 8
 
 
 class ShardFolder:
-    """The shards of one fingerprint, as one table from key to vector."""
+    """The shards of one fingerprint, as one store from key to vector."""
 
     def __init__(self, path: Path, digest: str, dimension: int) -> None:
         """Look at a folder, which need not exist yet.
@@ -42,35 +49,35 @@ class ShardFolder:
         self.path = path
         self._digest = digest
         self._dimension = dimension
-        self._shards: dict[str, Shard] = {}
+        self._there: set[str] = set()
+        self._opened: dict[str, Shard] = {}
         self._damaged: set[str] = set()
-        self._prefixes_R = np.empty(0, np.uint64)
-        self._shard_of_R = np.empty(0, np.int32)
-        self._row_of_R = np.empty(0, np.int64)
-        self._indexed: list[Shard] = []
-        self._stale = False
+        self._on_disk, self._recent = KeyTable.empty(), KeyTable.empty()
+        self._index: Path | None = None
 
-    def refresh(self) -> None:
-        """Take up the shards that appeared since the last look, forget those that are gone."""
-        there = {path.name for path in shard_files(self.path)} - self._damaged
-        gone = [name for name, shard in self._shards.items() if name not in there and not name.startswith(TEMPORARY)]
-        for name in gone:
-            del self._shards[name]
-        new = sorted(there - set(self._shards))
-        for name in new:
-            try:
-                self._shards[name] = open_shard(self.path / name, self._digest, self._dimension)
-            except FileNotFoundError:
-                continue  # another process has just moved it aside
-            except DamagedShardError as damage:
-                self._set_aside(name, str(damage))
-        self._stale = self._stale or bool(new or gone)
+    def refresh(self) -> bool:
+        """Take up the shards that appeared since the last look, forget those that are gone; whether there were any."""
+        before = self._there
+        in_memory = {name for name in self._there if name.startswith(TEMPORARY)}
+        self._there = {path.name for path in shard_files(self.path)} - self._damaged | in_memory
+        for name in set(self._opened) - self._there:
+            del self._opened[name]
+        if not set(self._recent.names) <= self._there:
+            self._recent = KeyTable.empty()  # made anew below, without what is gone
+        if len(self._unlisted()) and self._index_is_another():
+            self._read_index()
+        new = sorted(self._unlisted())
+        opened = [(name, shard) for name in new if (shard := self._shard(name)) is not None]
+        if opened:
+            names, shards = zip(*opened, strict=True)
+            self._recent = self._recent.joined(KeyTable.of_shards(names, [shard.keys for shard in shards]))
+        return self._there != before
 
-    def fill(self, vectors: Vectors, keys: Keys, rows: Rows | None = None) -> Rows:
+    def fill(self, vectors: Vectors | None, keys: Keys, rows: Rows | None = None) -> Rows:
         """Copy the vectors that are known to where they belong.
 
         Args:
-            vectors: [N, D], written to.
+            vectors: [N, D], written to; None: nothing is copied.
             keys: [N].
             rows: which of them to look for; None: all.
 
@@ -78,107 +85,135 @@ class ShardFolder:
             The rows whose keys are not known.
         """
         wanted = np.arange(len(keys)) if rows is None else rows
-        while True:
-            if self._stale:
-                self._index()
-            places = self._places(keys[wanted])
-            found = places >= 0
-            shards = self._shard_of_R[places[found]]
-            if self._all_sound(np.unique(shards)):
-                break
-        targets, sources = wanted[found], self._row_of_R[places[found]]
-        for number in np.unique(shards):
-            of_shard = shards == number
-            vectors[targets[of_shard]] = self._indexed[number].vectors[sources[of_shard]]
-        return wanted[~found]
+        prefixes_N = prefixes(keys[wanted])
+        order_N = np.argsort(prefixes_N)
+        wanted, prefixes_N = wanted[order_N], prefixes_N[order_N]
+        for table in (self._recent, self._on_disk):
+            if len(wanted) and len(table):
+                known_N = self._fill_from(table, vectors, keys, wanted, prefixes_N)
+                wanted, prefixes_N = wanted[~known_N], prefixes_N[~known_N]
+        return np.sort(wanted)
 
-    def add(self, keys: Keys, vectors: Vectors, *, durable: bool) -> None:
+    def add(self, keys: Keys, vectors: Vectors, *, durable: bool, temporary: str | None = None) -> None:
         """Put a new shard on disk, or only in memory where nothing can be stored.
 
         Raises:
             OSError: if the disk does not take it; nothing of it is visible then.
         """
         if durable:
-            name = write_shard(self.path, keys, vectors, self._digest)
+            name = write_shard(self.path, keys, vectors, self._digest, temporary)
             shard = open_shard(self.path / name, self._digest, self._dimension)
-            shard.verified = True
             self._damaged.discard(name)  # the same texts give the same content, hence the same name
         else:
             name = f"{TEMPORARY}{uuid.uuid4().hex}"
-            shard = Shard(name, keys.copy(), vectors, verified=True)
-        self._shards[name] = shard
-        self._stale = True
+            shard = Shard(name, keys.copy(), vectors)
+        shard.verified = True
+        self._opened[name] = shard
+        self._there.add(name)
+        self._recent = self._recent.joined(KeyTable.of_shards([name], [shard.keys]))
 
-    def remove_leftovers(self) -> None:
-        """Delete what killed writers left half-written; only for who holds the lock."""
+    def tidy(self) -> None:
+        """Remove what killed writers left, and write a table where the one on disk leaves much out.
+
+        Only for who holds the folder's lock. The table is written when an eighth of the rows are new, so that all
+        the writing of it adds up to a small multiple of the last one.
+        """
         for path in self.path.glob(f"{TEMPORARY}*"):
             with contextlib.suppress(OSError):
                 path.unlink()
+        if len(self._recent) < max(_FEWEST_ROWS_OF_A_TABLE, len(self._on_disk) // _SHARE_OF_A_TABLE):
+            return
+        try:
+            self._index = self._on_disk.joined(self._recent).write(self.path, self._digest)
+            self._on_disk, self._recent = read_table(self._index, self._digest), KeyTable.empty()
+        except (OSError, DamagedShardError) as error:  # it saves time; without it everything still works
+            logger.warning("the cache's index of %s cannot be kept: %s", self.path, error)
 
-    def _index(self) -> None:
-        """Sort the first eight bytes of all keys; the rest is compared when looking up."""
-        self._stale = False
-        self._indexed = list(self._shards.values())
-        prefixes = [_prefixes(shard.keys) for shard in self._indexed]
-        lengths = [len(part) for part in prefixes]
-        joined = np.concatenate(prefixes) if prefixes else np.empty(0, np.uint64)
-        order = np.argsort(joined, kind="stable")
-        self._prefixes_R = joined[order]
-        self._shard_of_R = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[order]
-        rows = [np.arange(length) for length in lengths]
-        self._row_of_R = (np.concatenate(rows) if rows else np.empty(0, np.int64))[order]
+    def _unlisted(self) -> set[str]:
+        """Shards that no table covers."""
+        return self._there - set(self._on_disk.names) - set(self._recent.names)
 
-    def _places(self, keys: Keys) -> Rows:
-        """Place of each key in the sorted table, -1 where it is not."""
-        places = np.full(len(keys), -1, np.int64)
-        if not len(self._prefixes_R):
-            return places
-        prefixes = _prefixes(keys)
-        at = np.searchsorted(self._prefixes_R, prefixes)
-        open_ = np.arange(len(keys))
-        while True:  # again only for different keys that begin with the same eight bytes
-            open_ = open_[at[open_] < len(self._prefixes_R)]
-            open_ = open_[self._prefixes_R[at[open_]] == prefixes[open_]]
-            if not len(open_):
-                return places
-            same = self._keys_at(at[open_]) == keys[open_]
-            places[open_[same]] = at[open_[same]]
-            open_ = open_[~same]
-            at[open_] += 1
+    def _index_is_another(self) -> bool:
+        return [self._index] != index_files(self.path)
 
-    def _keys_at(self, places: Rows) -> Keys:
-        keys = np.empty(len(places), "S32")
-        shards, rows = self._shard_of_R[places], self._row_of_R[places]
-        for number in np.unique(shards):
-            of_shard = shards == number
-            keys[of_shard] = self._indexed[number].keys[rows[of_shard]]
-        return keys
-
-    def _all_sound(self, numbers: NDArray[np.int_]) -> bool:
-        """Check the shards that were not checked yet; False if the table changed because one is damaged."""
-        sound = True
-        for shard in [self._indexed[number] for number in numbers]:
-            if shard.verified:
-                continue
+    def _read_index(self) -> None:
+        """Take the table on disk, which may cover what was sorted in memory."""
+        self._on_disk, self._recent, self._index = KeyTable.empty(), KeyTable.empty(), None
+        for path in index_files(self.path):
             try:
-                verify_shard(self.path / shard.name)
-                shard.verified = True
+                self._on_disk, self._index = read_table(path, self._digest), path
             except FileNotFoundError:
-                sound = False
-                del self._shards[shard.name]
+                continue  # replaced meanwhile
             except DamagedShardError as damage:
-                sound = False
-                del self._shards[shard.name]
-                self._set_aside(shard.name, str(damage))
-        self._stale = not sound
-        return sound
+                logger.warning("the cache's index %s is damaged (%s) and is made anew", path, damage)
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _fill_from(
+        self, table: KeyTable, vectors: Vectors | None, keys: Keys, wanted: Rows, prefixes_N: NDArray[np.uint64]
+    ) -> NDArray[np.bool_]:
+        """Copy what a table knows; says which of the wanted rows those were, [N]."""
+
+        def same(places: Rows, numbers: Rows) -> NDArray[np.bool_]:
+            equal = np.zeros(len(places), np.bool_)
+            for shard, at in self._by_shard(table, places):
+                stored = table.rows_R[places[at]]
+                within = stored < len(shard.keys)
+                equal[at[within]] = shard.keys[stored[within]] == keys[wanted[numbers[at[within]]]]
+            return equal
+
+        places_N = table.places(prefixes_N, same)
+        known_N = places_N >= 0
+        sound_N = np.zeros(len(wanted), np.bool_)
+        found = np.flatnonzero(known_N)
+        for shard, at in self._by_shard(table, places_N[found]):
+            if self._is_sound(shard):
+                sound_N[found[at]] = True
+                if vectors is not None:
+                    vectors[wanted[found[at]]] = shard.vectors[table.rows_R[places_N[found[at]]]]
+        return sound_N
+
+    def _by_shard(self, table: KeyTable, places: Rows) -> Iterator[tuple[Shard, Rows]]:
+        """The places grouped by the shard they lie in; those of shards that are gone are left out."""
+        numbers = table.shards_R[places]
+        order = np.argsort(numbers, kind="stable")
+        starts = np.unique(numbers[order], return_index=True)[1]
+        for at in np.split(order, starts[1:]) if len(order) else ():
+            number = int(numbers[at[0]])
+            shard = self._shard(table.names[number]) if number < len(table.names) else None
+            if shard is not None:
+                yield shard, at
+
+    def _shard(self, name: str) -> Shard | None:
+        """The shard of that name, opened; None if it is gone or damaged."""
+        if name not in self._opened and name in self._there:
+            try:
+                self._opened[name] = open_shard(self.path / name, self._digest, self._dimension)
+            except FileNotFoundError:  # another process has just moved it aside
+                self._there.discard(name)
+            except DamagedShardError as damage:
+                self._set_aside(name, str(damage))
+        return self._opened.get(name)
+
+    def _is_sound(self, shard: Shard) -> bool:
+        """Compare the checksum of a shard that was not compared yet."""
+        if shard.verified:
+            return True
+        try:
+            verify_content(self.path / shard.name)
+        except FileNotFoundError:
+            self._forget(shard.name)
+        except DamagedShardError as damage:
+            self._set_aside(shard.name, str(damage))
+        else:
+            shard.verified = True
+        return shard.verified
 
     def _set_aside(self, name: str, damage: str) -> None:
         self._damaged.add(name)
+        self._forget(name)
         set_aside(self.path / name, damage)
 
-
-def _prefixes(keys: Keys) -> NDArray[np.uint64]:
-    """The first eight bytes of each key as a number."""
-    parts = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 32)[:, :8]
-    return np.ascontiguousarray(parts).view(">u8").reshape(-1).astype(np.uint64)
+    def _forget(self, name: str) -> None:
+        self._there.discard(name)
+        self._opened.pop(name, None)
