@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wotd.configuration import config_directory
 from wotd.embeddings import registry
 from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
 from wotd.errors import EmbeddingError
@@ -107,6 +108,23 @@ def test_models_are_immutable_and_hashable() -> None:
         model.dimension = 3  # type: ignore[misc]
     assert isinstance(hash(find_model("e5_small")), int)
     assert isinstance(model, EmbeddingModel)
+
+
+RECIPES = {path.stem: path.read_text(encoding="utf-8") for path in (config_directory() / "embedding").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"lsa", "sentence_transformer", "static"}))
+def test_a_recipe_is_named_like_its_model_and_says_what_the_table_says(name: str) -> None:
+    model, recipe = find_model(name), RECIPES[name]
+    assert f"\nmodel: {name}\n" in recipe
+    assert f" {model.dimension:,} dimensions" in recipe
+    assert f" {model.parameters_millions:,.0f} M parameters" in recipe
+    assert ("embedding.trust_remote_code=true" in recipe) == model.trust_remote_code
+    smaller = re.search(r" dimensions or ([\d, ]+?), \d+ M parameters", recipe)
+    if smaller:
+        assert {int(size) for size in smaller[1].split(", ")} == set(model.matryoshka) - {model.dimension}
+    if model.prompt:
+        assert f'"{model.prompt}"' in recipe or "its prompt" in recipe
 
 
 @pytest.mark.parametrize("module", ["wotd.embeddings", "wotd.embeddings.registry", "wotd.embeddings.cache"])
