@@ -20,6 +20,7 @@ from wotd.cli.options import (
     EmbeddingModelOption,
     MinConfidenceOption,
     TextColumnOption,
+    TrustRemoteCodeOption,
     load_model,
 )
 from wotd.cli.outputs import rows_to
@@ -64,6 +65,7 @@ def assign(
     min_confidence: MinConfidenceOption = None,
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Give semantic IDs to whole folders of texts.
 
@@ -73,7 +75,7 @@ def assign(
     """
     rank, world = _shard(shard)
     pairs = _pairs(input_.expanduser(), output.expanduser())[rank::world]
-    model = load_model(artifacts, device, embedding_model)
+    model = load_model(artifacts, device, embedding_model, trust_remote_code)
     work = _Assignment(model, text_column, drop_texts, min_confidence)
     open_pairs = [(source, target) for source, target in pairs if not work.finished(source, target)]
     for number, (source, target) in enumerate(open_pairs, start=1):

@@ -11,7 +11,7 @@ import typer
 
 from wotd.cli.app import WrongUsageError, command
 from wotd.cli.inputs import TextSource, file_source
-from wotd.cli.options import TextColumnOption, load_model
+from wotd.cli.options import TextColumnOption, TrustRemoteCodeOption, load_model
 from wotd.cli.outputs import check_output
 from wotd.cli.tables import note
 from wotd.errors import InputError
@@ -57,9 +57,7 @@ def embed(
     device: Annotated[str, typer.Option(help="cuda, mps, cpu; auto takes the first there is.")] = "auto",
     revision: Annotated[str | None, typer.Option(help="Commit of the model on the hub.")] = None,
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let the model run code of its repository.")
-    ] = False,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Turn texts into vectors, through the cache.
 
@@ -71,7 +69,7 @@ def embed(
     target = check_output(output, (".npy",))
     source = file_source(input_, text_column)
     if artifacts is not None:
-        view = load_model(artifacts).view
+        view = load_model(artifacts, trust_remote_code=trust_remote_code).view
     else:
         view = _view(
             str(model), prompt, truncate_dim, batch_tokens, workers, device, revision, precision, trust_remote_code

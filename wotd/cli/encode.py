@@ -19,6 +19,7 @@ from wotd.cli.options import (
     FormatOption,
     MinConfidenceOption,
     TextColumnOption,
+    TrustRemoteCodeOption,
     load_model,
 )
 from wotd.cli.outputs import check_output, rows_to
@@ -72,6 +73,7 @@ def encode(
     format_: FormatOption = None,
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Give semantic IDs to texts, or codes to vectors.
 
@@ -89,7 +91,7 @@ def encode(
         return
     target = None if output is None else check_output(output)
     source = text_source(texts, input_, text_column)
-    model = load_model(artifacts, device, embedding_model)
+    model = load_model(artifacts, device, embedding_model, trust_remote_code)
     rows = encoded_rows(model, source.texts(), min_confidence)
     if target is None:
         _print_rows(rows, model, source, chosen_format(format_))

@@ -18,6 +18,7 @@ from wotd.cli.options import (
     ProviderOption,
     RootOption,
     SetOption,
+    TrustRemoteCodeOption,
     load_model,
 )
 from wotd.cli.tables import show
@@ -58,6 +59,7 @@ def evaluate(
     format_: FormatOption = None,
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Print the metrics of a run, or measure anew.
 
@@ -75,7 +77,7 @@ def evaluate(
     if vectors is None and provider is None:
         data["metrics"] = _of_training(artifacts) if against is None else _of_stored(artifacts, against)
     else:
-        model = load_model(artifacts, device, embedding_model)
+        model = load_model(artifacts, device, embedding_model, trust_remote_code)
         other = None if against is None else _other(model, against, device)
         if vectors is not None:
             data["vectors"] = str(vectors)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wotd.cli.app import command
-from wotd.cli.options import ArtifactsOption, DeviceOption, EmbeddingModelOption, FormatOption, load_model
+from wotd.cli.options import (
+    ArtifactsOption,
+    DeviceOption,
+    EmbeddingModelOption,
+    FormatOption,
+    TrustRemoteCodeOption,
+    load_model,
+)
 from wotd.cli.tables import add_row, new_table, number, room_for_text, shortened, show
 
 if TYPE_CHECKING:
@@ -51,12 +58,13 @@ def neighbors(
     format_: FormatOption = None,
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Find the stored passages nearest to a text.
 
     Near are passages whose codes decode to vectors near that of the text; those of one code are equally near.
     """
-    found = load_model(artifacts, device, embedding_model).neighbors(text, k)
+    found = load_model(artifacts, device, embedding_model, trust_remote_code).neighbors(text, k)
 
     def draw() -> Iterator[RenderableType]:
         headings = ("distance", "ID", "work", "passage")

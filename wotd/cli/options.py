@@ -52,6 +52,12 @@ EmbeddingModelOption = Annotated[
         help="Folder with the embedding model of the artifacts, where it is not found by itself.",
     ),
 ]
+TrustRemoteCodeOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", help="Let the embedding model run Python code of its repository; some need it."
+    ),
+]
 ProviderOption = Annotated[
     str | None,
     typer.Option("--provider", metavar="NAME", help="Read works: synthetic, standard_ebooks, gutenberg, files, mixed."),
@@ -70,7 +76,9 @@ SetOption = Annotated[
 ]
 
 
-def load_model(artifacts: Path, device: str = "cpu", embedding_model: str | None = None) -> SemanticIDModel:
+def load_model(
+    artifacts: Path, device: str = "cpu", embedding_model: str | None = None, trust_remote_code: bool = False
+) -> SemanticIDModel:
     """The model of an artifact folder, on a device that is there.
 
     Raises:
@@ -80,7 +88,9 @@ def load_model(artifacts: Path, device: str = "cpu", embedding_model: str | None
     from wotd.inference import SemanticIDModel
 
     try:
-        return SemanticIDModel.load(artifacts, device=device, embedding_model=embedding_model)
+        return SemanticIDModel.load(
+            artifacts, device=device, embedding_model=embedding_model, trust_remote_code=trust_remote_code
+        )
     except (RuntimeError, AssertionError) as error:  # torch's words for a device it does not know or have
         reason = str(error).splitlines()[0].rstrip(".")
         raise WrongUsageError(f"--device is {device}, which cannot be used: {reason}.") from error

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wotd.cli.app import command
-from wotd.cli.options import ArtifactsOption
+from wotd.cli.options import ArtifactsOption, TrustRemoteCodeOption
 
 
 @command("wotd serve --artifacts A --port 8080")
@@ -20,6 +20,7 @@ def serve(
     max_body_bytes: Annotated[
         int, typer.Option("--max-body-bytes", min=1, metavar="N", help="A larger request is answered 413.")
     ] = 16 * 1024 * 1024,
+    trust_remote_code: TrustRemoteCodeOption = False,
 ) -> None:
     """Serve artifacts over HTTP.
 
@@ -27,4 +28,4 @@ def serve(
     """
     from wotd.serving import serve as serve_artifacts
 
-    serve_artifacts(artifacts, host=host, port=port, max_body_bytes=max_body_bytes)
+    serve_artifacts(artifacts, host=host, port=port, max_body_bytes=max_body_bytes, trust_remote_code=trust_remote_code)

@@ -9,7 +9,8 @@
 ============================= ===================================================================
 
 The embedding model is the one that the artifacts name, from the folder beside them where training
-put one; nothing here chooses another.
+put one; nothing here chooses another. One that runs Python code of its repository does so only if the
+environment says ``WOTD_TRUST_REMOTE_CODE=1``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from os import environ
 from pathlib import Path
 
 import torch
@@ -46,6 +48,7 @@ def model_fn(model_dir: str) -> SemanticIDModel:
         model_dir,
         device="cuda" if torch.cuda.is_available() else "cpu",
         embedding_model=str(beside) if beside.is_dir() else None,
+        trust_remote_code=environ.get("WOTD_TRUST_REMOTE_CODE") == "1",
     )
     _warm_up(model.encoder, model.artifacts.row_dim, model.device)
     logger.info("ready: %s, %s levels", model.view.embedder.fingerprint.model, len(model.level_sizes))

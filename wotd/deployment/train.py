@@ -8,6 +8,9 @@ channel ``vectors``         its one .npy file is ``data.vectors``; the recipe is
 channel ``embedding_model`` ``embedding.model``; travels with the artifacts, so that inference needs no hub
 =========================== ==========================================================================
 
+An embedding model that runs Python code of its repository does so only with the hyperparameter
+``embedding.trust_remote_code``; the channel of a model grants nothing.
+
 Arguments of the command line are ignored: they repeat the hyperparameters in a form that loses types.
 """
 

@@ -38,7 +38,11 @@ def create_app(model: SemanticIDModel, *, max_body_bytes: int = MAX_BODY_BYTES) 
 
 
 def serve(
-    artifacts: str | Path, host: str = "127.0.0.1", port: int = 8080, max_body_bytes: int = MAX_BODY_BYTES
+    artifacts: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    trust_remote_code: bool = False,
 ) -> None:
     """Serve an artifact folder until interrupted.
 
@@ -49,6 +53,7 @@ def serve(
         host: address to listen on; 0.0.0.0 lets other machines in.
         port: 0 takes a free one and logs which.
         max_body_bytes: a request with a larger body is answered 413.
+        trust_remote_code: let an embedding model that needs it run the code of its repository.
 
     Raises:
         WOTDError: in one sentence, why the artifacts cannot be used or the port cannot be had.
@@ -56,7 +61,7 @@ def serve(
     _require_framework()
     from wotd.serving.server import run
 
-    run(artifacts, host=host, port=port, max_body_bytes=max_body_bytes)
+    run(artifacts, host=host, port=port, max_body_bytes=max_body_bytes, trust_remote_code=trust_remote_code)
 
 
 def _require_framework() -> None:
