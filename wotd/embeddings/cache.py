@@ -10,13 +10,13 @@ that processes with the same texts share the work, and those with others do not 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from filelock import BaseFileLock, FileLock
 from wotd.embeddings import claims
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, sound_text
 from wotd.embeddings.fingerprint import Fingerprint
-from wotd.embeddings.key_table import Rows
+from wotd.embeddings.key_table import Rows, prefixes
 from wotd.embeddings.location import cache_root
 from wotd.embeddings.shard_file import Keys, set_aside_damaged, shard_files, shard_rows, write_atomically
 from wotd.embeddings.shards import ShardFolder
@@ -106,14 +106,14 @@ class EmbeddingCache:
             folder = self._folder(embedder.fingerprint, embedder.dimension)
             missing = folder.fill(vectors, keys)
             if not len(missing):
-                return CachedEmbeddings(vectors, 0, len(np.unique(keys)))
+                return CachedEmbeddings(vectors, 0, _distinct(keys))
             computing = _Computing(folder, embedder, checked_texts(texts), keys, self._size_of_shards(missing, total))
             computed = computing.run(missing, description)
             if len(lost := folder.fill(vectors, keys, missing)):
                 raise EmbeddingError(
                     f"the embedding cache {folder.path} lost {len(lost)} vectors while they were written; run again."
                 )
-        return CachedEmbeddings(vectors, computed, len(np.unique(keys)) - computed)
+        return CachedEmbeddings(vectors, computed, _distinct(keys) - computed)
 
     def stream(
         self,
@@ -287,13 +287,18 @@ def text_keys(texts: Sequence[str]) -> Keys:
     try:
         if isinstance(texts, str):
             raise TypeError
-        content = [text.encode() for text in texts]
+        digests = [sha256(text.encode()).digest() for text in texts]
     except UnicodeEncodeError:
-        content = [sound_text(text).encode() for text in texts]
+        digests = [sha256(sound_text(text).encode()).digest() for text in texts]
     except (AttributeError, TypeError):
-        content = [text.encode() for text in checked_texts(texts)]  # says what is wrong
-    sha256 = hashlib.sha256
-    return np.frombuffer(b"".join([sha256(text).digest() for text in content]), dtype="S32")
+        digests = [sha256(text.encode()).digest() for text in checked_texts(texts)]  # says what is wrong
+    return np.frombuffer(b"".join(digests), dtype="S32")
+
+
+def _distinct(keys: Keys) -> int:
+    """How many different keys there are; whole keys are sorted only where their beginnings meet."""
+    beginnings = np.sort(prefixes(keys))
+    return len(keys) if (beginnings[1:] != beginnings[:-1]).all() else len(np.unique(keys))
 
 
 def _longest_first(texts: Sequence[str], rows: Rows) -> Rows:

@@ -130,8 +130,9 @@ def open_shard(path: Path, digest: str, dimension: int) -> Shard:
         raise DamagedShardError(f"it holds {shapes} in {size} bytes; expected rows of 32 and of {dimension}")
     if made_under != digest:
         raise DamagedShardError("it was made under another fingerprint")
-    keys = np.memmap(path, "S32", "r", begin["keys"], (n,))
-    vectors = np.memmap(path, np.float32, "r", begin["vectors"], (n, dimension))
+    # Plain arrays over the maps: numpy's class for maps looks itself up at every slice.
+    keys = np.asarray(np.memmap(path, "S32", "r", begin["keys"], (n,)))
+    vectors = np.asarray(np.memmap(path, np.float32, "r", begin["vectors"], (n, dimension)))
     return Shard(path.name, keys, vectors)
 
 
@@ -147,7 +148,7 @@ def mapped(path: Path, header: dict[str, Any], start: int, name: str, code: str,
         raise DamagedShardError(f"'{name}' is {about['dtype']} {about['shape']}; expected {code} in one dimension")
     if about["shape"] == [0]:
         return np.empty(0, kind)
-    return np.memmap(path, kind, "r", start + about["data_offsets"][0], tuple(about["shape"]))
+    return np.asarray(np.memmap(path, kind, "r", start + about["data_offsets"][0], tuple(about["shape"])))
 
 
 def shard_rows(path: Path) -> int:
