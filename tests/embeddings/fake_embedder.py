@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wotd.embeddings import Embedder, Fingerprint
+from wotd.embeddings import PROBE_TEXTS, Embedder, Fingerprint
 
 DIMENSION = 8
 
@@ -44,6 +44,9 @@ class FakeEmbedder(Embedder):
         self.seen += texts
         time.sleep(self.seconds_a_text * len(texts))
         return expected(texts)
+
+    def probe(self) -> np.ndarray:
+        return expected(PROBE_TEXTS)  # not counted as seen
 
     def settings(self) -> dict[str, Any]:
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -24,6 +25,8 @@ from hypothesis import strategies as st
 
 from wotd.embeddings import EmbeddingCache, LSAEmbedder, SentenceTransformerEmbedder
 from wotd.embeddings import cache as cache_module
+from wotd.embeddings.key_table import read_table
+from wotd.embeddings.shard_file import open_shard
 from wotd.errors import EmbeddingError
 
 TEXTS = [f"text number {number}" for number in range(100)]
@@ -65,6 +68,31 @@ def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
     assert (result.computed, result.found) == (30, 10)
     assert sorted(embedder.seen) == sorted(TEXTS[40:70])
     np.testing.assert_array_equal(result.vectors, expected(TEXTS[30:70]))
+
+
+def test_an_embedder_that_no_longer_gives_what_it_gave_is_refused(tmp_path: Path) -> None:
+    class Changed(FakeEmbedder):
+        def probe(self) -> np.ndarray:
+            return super().probe() + np.float32(0.001)
+
+    EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS[:40])
+    sentence = (
+        r"holds vectors that are computed otherwise now: .* off by 0\.001 .*`wotd cache prune --fingerprint \w{16}`"
+    )
+    with pytest.raises(EmbeddingError, match=sentence):
+        EmbeddingCache(tmp_path).embed(Changed(), TEXTS)
+    assert EmbeddingCache(tmp_path).embed(Changed(), TEXTS[:40]).found == 40, "what is kept is not computed anew"
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).computed == 60
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "{", '{"probe": 3}', "null"])
+def test_a_record_that_cannot_be_read_is_written_anew(tmp_path: Path, content: str) -> None:
+    EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS[:40])
+    (record,) = tmp_path.glob("embeddings/*/fingerprint.json")
+    before = record.read_text()
+    record.write_text(content)
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).computed == 60
+    assert record.read_text() == before
 
 
 def test_a_text_given_twice_is_computed_once(tmp_path: Path) -> None:
@@ -290,7 +318,7 @@ def test_vectors_of_another_shape_are_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmbeddingError, match=r"file/embeddings/.* cannot be used: .*set WOTD_CACHE"):
+    with pytest.raises(EmbeddingError, match=r"file/embeddings/.* cannot be written: Not a directory; set WOTD_CACHE"):
         EmbeddingCache(tmp_path / "file").embed(FakeEmbedder(), TEXTS)
 
 
@@ -389,7 +417,7 @@ def test_processes_at_once_embed_no_text_twice(tmp_path: Path) -> None:
 
 
 def test_waiting_for_another_process_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "wotd.embeddings.cache")
+    caplog.set_level(logging.INFO, "wotd.embeddings")
     process = child(tmp_path, tmp_path / "out.npy", count=100, seconds=0.04)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("embeddings/*/.lock")) and time.monotonic() < deadline:
@@ -401,15 +429,19 @@ def test_waiting_for_another_process_is_logged(tmp_path: Path, caplog: pytest.Lo
     assert "another process is embedding 20 texts" in caplog.text
 
 
-def test_a_full_disk_is_one_clear_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_full_disk_is_one_clear_sentence(tmp_path: Path, there: int) -> None:
+    EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS[:there])
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
     code = CHILD.replace("import resource, sys", f"{limit}\nimport sys")
     arguments = [sys.executable, "-c", code, str(tmp_path), str(tmp_path / "out.npy"), "100", "0", "0"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert "EmbeddingError the embedding cache" in done.stdout
-    assert "cannot be written: File too large; 0 of 100 texts are kept: make room, or set WOTD_CACHE" in done.stdout
-    assert not shards(tmp_path)
+    kept = "; 0 of 99 texts are kept: " if there else "; "
+    assert f"cannot be written: File too large{kept}make room, or set WOTD_CACHE" in done.stdout
+    assert len(shards(tmp_path)) == there
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).computed == 100 - there
     assert not list(tmp_path.glob("embeddings/*/.tmp-*"))
 
 
@@ -505,3 +537,101 @@ def test_lsa_is_cached_by_what_it_learned(tmp_path: Path) -> None:
     assert cache.embed(first, texts).computed == len(set(texts))
     assert cache.embed(first, texts).computed == 0
     assert cache.embed(other, texts).computed == len(set(texts))
+
+
+# --- the index
+
+
+def index(root: Path) -> list[Path]:
+    return sorted(root.glob("embeddings/*/index-*.safetensors"))
+
+
+@pytest.fixture
+def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotd.embeddings.shards._FEWEST_ROWS_OF_A_TABLE", 10)
+
+
+@pytest.mark.usefixtures("small_index")
+def test_an_index_covers_what_is_kept_and_is_all_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS[:60])
+    EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS)
+    assert len(index(tmp_path)) == 1
+    opened = []
+    monkeypatch.setattr("wotd.embeddings.shards.open_shard", lambda *a: opened.append(a) or open_shard(*a))
+    cache = EmbeddingCache(tmp_path)
+    np.testing.assert_array_equal(cache.embed(FakeEmbedder(), TEXTS[7:8]).vectors, expected(TEXTS[7:8]))
+    assert len(opened) == 1, "only the shard that holds the text"
+    assert cache.embed(FakeEmbedder(), TEXTS).found == 100
+
+
+@pytest.mark.usefixtures("small_index")
+def test_the_index_grows_with_what_is_kept(tmp_path: Path) -> None:
+    sizes = []
+    for end in range(4, 101, 4):
+        EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS[:end])
+        sizes.append(sum(path.stat().st_size for path in index(tmp_path)))
+        assert len(index(tmp_path)) <= 1
+    assert sizes[0] == sizes[1] == 0 < sizes[2]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) < 12, "it is not written for every shard"
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).found == 100
+
+
+@pytest.mark.usefixtures("small_index")
+@pytest.mark.parametrize("position", [0, 9, 60, 400, -1, -300, -700])
+def test_a_damaged_index_is_made_anew(tmp_path: Path, position: int, caplog: pytest.LogCaptureFixture) -> None:
+    EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS)
+    flip_a_byte(index(tmp_path)[0], position)
+    result = EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS)
+    assert (result.found, result.computed) == (100, 0)
+    np.testing.assert_array_equal(result.vectors, expected(TEXTS))
+    assert "is damaged" in caplog.text
+    assert EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), [*TEXTS, *"abcdefghijklm"]).computed == 13
+    assert len(index(tmp_path)) == 1
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).found == 100
+
+
+@pytest.mark.usefixtures("small_index")
+@pytest.mark.parametrize("column", ["shards_R", "rows_R", "prefixes_R"])
+def test_an_index_that_lies_names_no_wrong_vector(tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS)
+    (path,) = index(tmp_path)
+    table = read_table(path, FakeEmbedder().fingerprint.digest)
+    values = np.random.default_rng(0).permutation(getattr(table, column))
+    values[::7] = np.iinfo(values.dtype).max
+    lies = dataclasses.replace(table, **{column: np.sort(values) if column == "prefixes_R" else values})
+    lies.write(path.parent, FakeEmbedder().fingerprint.digest)
+    result = EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS)
+    np.testing.assert_array_equal(result.vectors, expected(TEXTS))
+
+
+@pytest.mark.usefixtures("small_index")
+def test_an_index_of_shards_that_are_gone(tmp_path: Path) -> None:
+    EmbeddingCache(tmp_path, shard_rows=5).embed(FakeEmbedder(), TEXTS)
+    for path in shards(tmp_path)[:4]:
+        path.unlink()
+    result = EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS)
+    assert result.computed == 20
+    np.testing.assert_array_equal(result.vectors, expected(TEXTS))
+
+
+# --- streams
+
+
+@given(st.integers(0, 30), st.integers(1, 12), st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_a_stream_gives_what_a_list_gives(count: int, rows: int, shard_rows: int) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        stream = EmbeddingCache(root, shard_rows).stream(FakeEmbedder(), iter(TEXTS[:count]), rows=rows, total=count)
+        parts = list(stream)
+        assert [len(part) for part in parts] == [min(rows, count - done) for done in range(0, count, rows)]
+        if parts:
+            np.testing.assert_array_equal(np.concatenate(parts), expected(TEXTS[:count]))
+
+
+def test_a_stream_reads_no_further_than_it_is_asked(tmp_path: Path) -> None:
+    taken = []
+    texts = (taken.append(text) or text for text in TEXTS)
+    stream = EmbeddingCache(tmp_path).stream(FakeEmbedder(), texts, rows=10)
+    next(stream)
+    assert len(taken) == 10

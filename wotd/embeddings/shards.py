@@ -47,6 +47,8 @@ class ShardFolder:
             dimension: width of the vectors; shards of another one are refused.
         """
         self.path = path
+        self.compared = False
+        """Whether the embedder that adds to it was held against the vectors that are there."""
         self._digest = digest
         self._dimension = dimension
         self._there: set[str] = set()

@@ -1,0 +1,98 @@
+"""What a folder of the cache says of itself: the fingerprint of its vectors, and the probe vectors to tell it by.
+
+A fingerprint names files and settings; that a library still computes what it computed when the first vectors
+were kept, only vectors can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import BaseFileLock, FileLock
+
+from wotd.embeddings.base import Embedder
+from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.shard_file import shard_files, shard_rows, write_atomically
+from wotd.embeddings.verification import verify_embedder
+from wotd.errors import EmbeddingError
+
+_LOCK_FILE = ".lock"
+_RECORD_FILE = "fingerprint.json"
+_LARGEST_RECORD = 1 << 24
+
+
+@dataclass(frozen=True)
+class CacheFolder:
+    """What the cache holds under one fingerprint."""
+
+    path: Path
+    fingerprint: Fingerprint | None
+    """None if the record of it cannot be read; the vectors do not depend on that."""
+    rows: int
+    bytes: int
+
+    @classmethod
+    def of(cls, path: Path) -> CacheFolder:
+        """Read it off the folder."""
+        files = shard_files(path)
+        size = sum(file.stat().st_size for file in files)
+        return cls(path, recorded(path)[0], sum(map(shard_rows, files)), size)
+
+
+def locked(folder: Path) -> BaseFileLock:
+    """The folder's lock, held; whoever has it gives it back in a moment.
+
+    Raises:
+        EmbeddingError: if the file system knows no locks.
+        OSError: if it cannot be taken.
+    """
+    lock = FileLock(folder / _LOCK_FILE)
+    try:
+        lock.acquire()
+    except NotImplementedError as error:
+        raise EmbeddingError(
+            f"the embedding cache {folder} lies on a file system without locks (flock); set WOTD_CACHE to a folder "
+            "on another one."
+        ) from error
+    return lock
+
+
+def check_or_record(folder: Path, embedder: Embedder) -> None:
+    """Compare an embedder with the one whose vectors the folder holds, or put it on record as the first.
+
+    Raises:
+        EmbeddingError: if it does not give the probe vectors that were given before.
+        OSError: if the record cannot be written.
+    """
+    fingerprint, probe = recorded(folder)
+    if fingerprint is not None and probe:
+        try:
+            verify_embedder(embedder, fingerprint, probe)
+        except EmbeddingError as error:
+            raise EmbeddingError(
+                f"the embedding cache {folder} holds vectors that are computed otherwise now: {error} "
+                f"`wotd cache prune --fingerprint {folder.name}` forgets them; WOTD_CACHE can name another cache."
+            ) from error
+        return
+    about: dict[str, Any] = embedder.fingerprint.to_mapping()
+    about["probe"] = [[float(value) for value in row] for row in embedder.probe()]
+    write_atomically(folder / _RECORD_FILE, (json.dumps(about, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def recorded(folder: Path) -> tuple[Fingerprint | None, list[Any]]:
+    """The fingerprint that a folder names, if it can be read and is the folder's, and its probe vectors, if any."""
+    path = folder / _RECORD_FILE
+    try:
+        if path.stat().st_size > _LARGEST_RECORD:
+            return None, []
+        about = json.loads(path.read_text(encoding="utf-8"))
+        probe = about.pop("probe", [])
+        fingerprint = Fingerprint.from_mapping(about)
+        if not fingerprint.digest.startswith(folder.name) or not isinstance(probe, list):
+            return None, []
+    except (OSError, ValueError, TypeError, AttributeError, EmbeddingError):
+        return None, []
+    return fingerprint, probe

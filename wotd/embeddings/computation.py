@@ -1,0 +1,159 @@
+"""Embedding what a cache lacks, beside other processes that may lack the same. N texts."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+from filelock import BaseFileLock
+
+from wotd.embeddings import claims
+from wotd.embeddings.base import Embedder, Vectors
+from wotd.embeddings.cache_record import check_or_record, locked
+from wotd.embeddings.key_table import Rows
+from wotd.embeddings.shard_file import Keys
+from wotd.embeddings.shards import ShardFolder
+from wotd.errors import EmbeddingError
+from wotd.progress import Advance, progress
+
+logger = logging.getLogger(__name__)
+
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_POLL_SECONDS = 1.0
+
+
+class Computation:
+    """One call's work: to embed what is missing, beside whoever else does."""
+
+    def __init__(self, folder: ShardFolder, embedder: Embedder, texts: Sequence[str], keys: Keys, size: int) -> None:
+        """Take up the work.
+
+        Args:
+            folder: to be added to.
+            embedder: asked.
+            texts: N of them.
+            keys: of the texts, [N].
+            size: texts a shard.
+        """
+        self._folder = folder
+        self._embedder = embedder
+        self._texts = texts
+        self._keys = keys
+        self._size = size
+        self._computed = 0
+
+    def run(self, missing: Rows, description: str) -> int:
+        """Embed the missing rows, or wait for those who do; how many were embedded here."""
+        rows = _longest_first(self._texts, missing[np.unique(self._keys[missing], return_index=True)[1]])
+        durable, waited = self._prepare(), False
+        with progress(description, len(rows), "texts") as advance:
+            while len(rows):
+                lock = locked(self._folder.path) if durable else None
+                try:
+                    rows, theirs = self._look_again(rows, advance, lock)
+                    chunk = self._unclaimed(rows, theirs)[: self._size]
+                    if len(chunk):
+                        self._embed(chunk, lock, len(rows))
+                        rows = rows[~np.isin(rows, chunk)]
+                        advance(len(chunk))
+                        continue
+                finally:
+                    if lock is not None and lock.is_locked:
+                        lock.release()
+                if theirs:
+                    if not waited:
+                        logger.info(
+                            "another process is embedding %d texts into %s; waiting", len(rows), self._folder.path
+                        )
+                    waited = True
+                    theirs[0].wait(_POLL_SECONDS)
+            if durable:
+                with locked(self._folder.path):
+                    self._folder.tidy()
+        return self._computed
+
+    def _unclaimed(self, rows: Rows, theirs: list[claims.Claim]) -> Rows:
+        if not theirs:
+            return rows
+        return rows[~np.isin(self._keys[rows], np.concatenate([claim.keys for claim in theirs]))]
+
+    def _prepare(self) -> bool:
+        """Make the folder, and compare the embedder with what it gave before; False where nothing can be stored."""
+        path = self._folder.path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not self._folder.compared:
+                with locked(path):
+                    check_or_record(path, self._embedder)
+                self._folder.compared = True
+            return True
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise EmbeddingError(
+                    f"the embedding cache {path} cannot be written: {error.strerror or error}; {_remedy(error)}."
+                ) from error
+            logger.warning("the embedding cache %s is read-only: what is embedded now is not kept", path)
+            return False
+
+    def _look_again(self, rows: Rows, advance: Advance, lock: BaseFileLock | None) -> tuple[Rows, list[claims.Claim]]:
+        """The rows that are still missing, and the claims of others.
+
+        Claims first: what is published after they were read is then seen among the shards.
+        """
+        theirs = claims.living(self._folder.path) if lock is not None else []
+        if self._folder.refresh():
+            missing = self._folder.fill(None, self._keys, rows)
+            advance(len(rows) - len(missing))
+            rows = rows[np.isin(rows, missing)]  # which keeps their order
+        return rows, theirs
+
+    def _embed(self, chunk: Rows, lock: BaseFileLock | None, open_: int) -> None:
+        """Claim a shard's worth of texts, embed and publish them."""
+        keys, path = self._keys[chunk], self._folder.path
+        try:
+            with _claimed(path, keys, lock) as claim:
+                vectors = _sound_vectors(self._embedder, [self._texts[row] for row in chunk])
+                temporary = claim.temporary if claim else None
+                self._folder.add(keys, vectors, durable=lock is not None, temporary=temporary)
+        except OSError as error:
+            kept, wanted = self._computed, self._computed + open_
+            raise EmbeddingError(
+                f"the embedding cache {path} cannot be written: {error.strerror or error}; {kept} of {wanted} texts "
+                f"are kept: {_remedy(error)}, and run again."
+            ) from error
+        self._computed += len(chunk)
+
+
+def _remedy(error: OSError) -> str:
+    room = "make room, or " if error.errno in _FULL else ""
+    return f"{room}set WOTD_CACHE to another folder"
+
+
+def _claimed(path: Path, keys: Keys, lock: BaseFileLock | None) -> AbstractContextManager[claims.Claim | None]:
+    return nullcontext() if lock is None else claims.held(path, keys, lock)
+
+
+def _longest_first(texts: Sequence[str], rows: Rows) -> Rows:
+    """Texts of like length side by side, so that little is padded; the slowest first, so that time only improves."""
+    lengths = np.fromiter((len(texts[row]) for row in rows), np.int64, len(rows))
+    return rows[np.argsort(-lengths, kind="stable")]
+
+
+def _sound_vectors(embedder: Embedder, texts: list[str]) -> Vectors:
+    vectors = embedder.embed(texts)
+    expected = (len(texts), embedder.dimension)
+    if vectors.shape != expected:
+        raise EmbeddingError(f"the embedder gave vectors of shape {vectors.shape}; expected {expected}.")
+    sound = np.isfinite(vectors).all(axis=1)
+    if not sound.all():
+        example = texts[int(np.argmin(sound))][:60]
+        raise EmbeddingError(
+            f"the embedder gave {int((~sound).sum())} of {len(texts)} vectors with numbers that are not finite, "
+            f"for instance for {example!r}; nothing of them is kept."
+        )
+    return vectors.astype(np.float32, copy=False)
