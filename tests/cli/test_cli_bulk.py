@@ -1,11 +1,10 @@
-"""embed, cache and assign: many texts, again and again, in pieces."""
+"""cache and assign: many texts, again and again, in pieces."""
 
 from __future__ import annotations
 
 import json
 import shutil
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +13,6 @@ from invented_works import invented_works
 from wotd import SemanticIDModel
 from wotd.cli.app import WrongUsageError
 from wotd.cli.assign import _shard
-from wotd.embeddings import EmbeddingCache, SentenceTransformerEmbedder
 
 pytest_plugins = ["artifact_fixtures"]
 
@@ -29,39 +27,7 @@ def texts(tmp_path):
     return path
 
 
-# --- embed and cache
-
-
-def test_embed_gives_the_vectors_of_the_model(shell, texts, tiny_model_path, tmp_path, monkeypatch):
-    monkeypatch.setenv("WOTD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("wotd.cli.embed._TEXTS_AT_ONCE", 20)
-    output = tmp_path / "e.npy"
-    assert shell("embed", "--model", tiny_model_path, "--input", texts, "--output", output) == (0, "", "")
-    vectors = np.load(output)
-    assert (vectors.dtype, vectors.shape) == (np.float32, (len(TEXTS), 32))
-    embedder = SentenceTransformerEmbedder(str(tiny_model_path))
-    assert np.allclose(vectors, embedder.embed(TEXTS), atol=1e-6)
-    assert EmbeddingCache().embed(embedder, TEXTS).computed == 0, "all of them are in the cache"
-
-
-def test_embed_with_artifacts_feeds_encode(shell, texts, text_artifacts, tmp_path):
-    vectors, codes = tmp_path / "e.npy", tmp_path / "c.npy"
-    assert shell("embed", "--artifacts", text_artifacts, "--input", texts, "--output", vectors).status == 0
-    said = shell("encode", "--artifacts", text_artifacts, "--vectors", vectors, "--output", codes)
-    assert said.status == 0
-    expected = [entry.code for entry in SemanticIDModel.load(text_artifacts).encode(TEXTS)]
-    assert np.load(codes).tolist() == expected
-
-
-def test_embed_refuses_before_it_works(refused, texts, tmp_path):
-    start = ["embed", "--output", tmp_path / "e.npy", "--model"]
-    assert "did you mean minilm" in refused(*start, "minilmm", "--input", texts)
-    assert "lsa has to be fitted" in refused(*start, "lsa", "--input", texts)
-    (tmp_path / "empty.jsonl").write_text("")
-    (tmp_path / "late.txt").write_text("one\n" * 9 + "\n\ntwo\n")
-    assert "holds no texts" in refused(*start, "minilm", "--input", tmp_path / "empty.jsonl")
-    assert "late.txt line 10 is blank" in refused(*start, "minilm", "--input", tmp_path / "late.txt")
-    assert not (tmp_path / "e.npy").exists()
+# --- cache
 
 
 def test_the_cache_is_listed_and_verified(shell, texts, text_artifacts, tmp_path, monkeypatch):

@@ -42,17 +42,28 @@ class TextView:
         return vectors_ND if self.features is None else _beside(vectors_ND, self.features.embed(texts))
 
     def cached(
-        self, cache: EmbeddingCache, texts: Sequence[str], *, description: str = "embedding"
+        self,
+        cache: EmbeddingCache,
+        texts: Sequence[str],
+        *,
+        description: str = "embedding",
+        total: int | None = None,
     ) -> CachedEmbeddings:
         """As :meth:`embed`, through the cache; the counts are those of the embedding model.
+
+        Args:
+            cache: looked into, and added to.
+            texts: N of them.
+            description: stands before the progress bar.
+            total: of how many texts these are a part.
 
         Raises:
             EmbeddingError: likewise, or if the disk is full.
         """
-        found = cache.embed(self.embedder, texts, description=description)
+        found = cache.embed(self.embedder, texts, description=description, total=total)
         if self.features is None:
             return found
-        features = cache.embed(self.features, texts, description="features")
+        features = cache.embed(self.features, texts, description="features", total=total)
         return CachedEmbeddings(_beside(found.vectors, features.vectors), found.computed, found.found)
 
 
