@@ -32,6 +32,7 @@ from wotd.configuration import check
 from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
+from wotd.embeddings.cache import EmbeddingCache
 from wotd.embeddings.verification import described
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
@@ -199,9 +200,12 @@ def _provenance(
     config: DictConfig, data: WOTDDataModule, taxonomy: Taxonomy | None, continuity: Continuity
 ) -> dict[str, Any]:
     """What checkpoints and artifacts say of where they come from, as plain data."""
+    seen = {"embedding": data.embedder, "features": data.features} if taxonomy else {}
+    cache = EmbeddingCache(data.cache_dir)
     return {
-        "embedding": described(data.embedder) if taxonomy and data.embedder else None,
-        "features": described(data.features) if taxonomy and data.features else None,
+        "embedding": None,
+        "features": None,
+        **{name: described(embedder, cache.probe(embedder)) for name, embedder in seen.items() if embedder},
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
         "align_to": str(continuity.align_to.folder) if continuity.align_to else None,

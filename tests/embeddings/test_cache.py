@@ -23,7 +23,7 @@ from fake_embedder import DIMENSION, FakeEmbedder, expected
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wotd.embeddings import EmbeddingCache, LSAEmbedder, SentenceTransformerEmbedder
+from wotd.embeddings import PROBE_TEXTS, EmbeddingCache, LSAEmbedder, SentenceTransformerEmbedder
 from wotd.embeddings import cache as cache_module
 from wotd.embeddings.key_table import read_table
 from wotd.embeddings.shard_file import open_shard
@@ -83,6 +83,24 @@ def test_an_embedder_that_no_longer_gives_what_it_gave_is_refused(tmp_path: Path
         EmbeddingCache(tmp_path).embed(Changed(), TEXTS)
     assert EmbeddingCache(tmp_path).embed(Changed(), TEXTS[:40]).found == 40, "what is kept is not computed anew"
     assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).computed == 60
+
+
+def test_probe_vectors_are_those_on_record(tmp_path: Path) -> None:
+    class Counting(FakeEmbedder):
+        probed = 0
+
+        def probe(self) -> np.ndarray:
+            self.probed += 1
+            return super().probe()
+
+    fresh, later = Counting(), Counting()
+    cache = EmbeddingCache(tmp_path)
+    np.testing.assert_array_equal(cache.probe(fresh), expected(PROBE_TEXTS))
+    cache.embed(fresh, TEXTS)
+    assert fresh.probed == 2
+    np.testing.assert_array_equal(EmbeddingCache(tmp_path).probe(later), expected(PROBE_TEXTS))
+    EmbeddingCache(tmp_path).embed(later, TEXTS)
+    assert later.probed == 0
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", "{", '{"probe": 3}', "null"])

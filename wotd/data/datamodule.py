@@ -109,7 +109,7 @@ class WOTDDataModule(lightning.LightningDataModule):
         self._ready = False
 
     def setup(self, stage: str | None = None) -> None:
-        """Read, label, split and embed, once; under several processes the cache makes all but one wait."""
+        """Read, label, split and embed, once; several processes share the embedding through the cache."""
         del stage
         if self._ready:
             return

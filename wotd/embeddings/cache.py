@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, sound_text
-from wotd.embeddings.cache_record import CacheFolder
+from wotd.embeddings.cache_record import CacheFolder, recorded
 from wotd.embeddings.computation import Computation
-from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
 from wotd.embeddings.key_table import Rows, prefixes
 from wotd.embeddings.location import cache_root
 from wotd.embeddings.shard_file import Keys, set_aside_damaged
@@ -127,6 +127,15 @@ class EmbeddingCache:
             expected = total if total is not None else _SHARDS_A_RUN * 4096
             yield self.embed(embedder, part, description=f"{description}{place}", total=expected).vectors
             done += len(part)
+
+    def probe(self, embedder: Embedder) -> Vectors:
+        """The probe vectors of an embedder, float32 [P, D]; those on record where it has embedded before.
+
+        So a run whose texts are all kept loads no model, and says of its vectors what was true when they were made.
+        """
+        _, probe = recorded(self._folder(embedder.fingerprint, embedder.dimension).path)
+        kept = np.asarray(probe, np.float32)
+        return kept if kept.shape == (len(PROBE_TEXTS), embedder.dimension) else embedder.probe()
 
     def folders(self) -> list[CacheFolder]:
         """What the cache holds, by fingerprint."""

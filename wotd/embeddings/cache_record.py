@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import BaseFileLock, FileLock
 
 from wotd.embeddings.base import Embedder
@@ -91,7 +92,7 @@ def recorded(folder: Path) -> tuple[Fingerprint | None, list[Any]]:
         about = json.loads(path.read_text(encoding="utf-8"))
         probe = about.pop("probe", [])
         fingerprint = Fingerprint.from_mapping(about)
-        if not fingerprint.digest.startswith(folder.name) or not isinstance(probe, list):
+        if not fingerprint.digest.startswith(folder.name) or np.asarray(probe, np.float32).ndim > 2:
             return None, []
     except (OSError, ValueError, TypeError, AttributeError, EmbeddingError):
         return None, []

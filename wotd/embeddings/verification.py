@@ -41,13 +41,17 @@ class Fidelity:
         return cls(float(cosines.mean()), float(cosines.min()), len(cosines))
 
 
-def described(embedder: Embedder) -> dict[str, Any]:
+def described(embedder: Embedder, probe_PD: Vectors | None = None) -> dict[str, Any]:
     """What artifacts and checkpoints keep of an embedder, as plain data; :func:`verify_embedder` reads it.
+
+    Args:
+        embedder: whose vectors were used.
+        probe_PD: its vectors of the probe texts; None: computed now.
 
     Raises:
         EmbeddingError: if its backend strays too far from float32 torch to be trusted.
     """
-    probe_PD = embedder.probe()
+    probe_PD = embedder.probe() if probe_PD is None else probe_PD
     return {
         "settings": embedder.settings(),
         "dimension": embedder.dimension,
