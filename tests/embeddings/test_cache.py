@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -275,6 +276,17 @@ def test_a_truncated_shard_is_found_named_and_recomputed(
     np.testing.assert_array_equal(result.vectors, expected(TEXTS))
     assert f"{victim} is damaged" in caplog.text
     assert len(damaged(tmp_path)) == 1
+
+
+def test_shards_named_by_sha256_are_read_and_checked(tmp_path: Path) -> None:
+    EmbeddingCache(tmp_path, shard_rows=50).embed(FakeEmbedder(), TEXTS)
+    for path in shards(tmp_path):
+        path.rename(path.with_name(f"shard-{hashlib.sha256(path.read_bytes()).hexdigest()}.safetensors"))
+    assert EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS).found == 100
+    flip_a_byte(shards(tmp_path)[0], -1)
+    result = EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS)
+    assert result.computed == 50
+    np.testing.assert_array_equal(result.vectors, expected(TEXTS))
 
 
 def test_damage_within_the_life_of_a_cache_is_mended(tmp_path: Path) -> None:
