@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import BaseFileLock, FileLock
 
 from wotd.embeddings.base import Embedder
 from wotd.embeddings.fingerprint import Fingerprint
@@ -20,7 +19,6 @@ from wotd.embeddings.shard_file import shard_files, shard_rows, write_atomically
 from wotd.embeddings.verification import verify_embedder
 from wotd.errors import EmbeddingError
 
-_LOCK_FILE = ".lock"
 _RECORD_FILE = "fingerprint.json"
 _LARGEST_RECORD = 1 << 24
 
@@ -41,24 +39,6 @@ class CacheFolder:
         files = shard_files(path)
         size = sum(file.stat().st_size for file in files)
         return cls(path, recorded(path)[0], sum(map(shard_rows, files)), size)
-
-
-def locked(folder: Path) -> BaseFileLock:
-    """The folder's lock, held; whoever has it gives it back in a moment.
-
-    Raises:
-        EmbeddingError: if the file system knows no locks.
-        OSError: if it cannot be taken.
-    """
-    lock = FileLock(folder / _LOCK_FILE)
-    try:
-        lock.acquire()
-    except NotImplementedError as error:
-        raise EmbeddingError(
-            f"the embedding cache {folder} lies on a file system without locks (flock); set WOTD_CACHE to a folder "
-            "on another one."
-        ) from error
-    return lock
 
 
 def check_or_record(folder: Path, embedder: Embedder) -> None:

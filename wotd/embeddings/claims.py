@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
+from wotd.embeddings.locks import file_lock
 from wotd.embeddings.shard_file import Keys
 
 _PREFIX, _KEYS, _LOCK = ".claim-", ".keys", ".lock"
@@ -90,7 +91,7 @@ def living(folder: Path) -> list[Claim]:
 
 
 def _lock(folder: Path, id_: str) -> BaseFileLock:
-    return FileLock(folder / f"{_PREFIX}{id_}{_LOCK}")
+    return file_lock(folder / f"{_PREFIX}{id_}{_LOCK}")
 
 
 def _remove(folder: Path, id_: str) -> None:

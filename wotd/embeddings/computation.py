@@ -13,8 +13,9 @@ from filelock import BaseFileLock
 
 from wotd.embeddings import claims
 from wotd.embeddings.base import Embedder, Vectors
-from wotd.embeddings.cache_record import check_or_record, locked
+from wotd.embeddings.cache_record import check_or_record
 from wotd.embeddings.key_table import Rows
+from wotd.embeddings.locks import locked
 from wotd.embeddings.shard_file import Keys
 from wotd.embeddings.shards import ShardFolder
 from wotd.errors import EmbeddingError
