@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -262,6 +263,29 @@ def test_a_file_system_without_locks_is_a_sentence(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(pytest.importorskip("fcntl", reason="locks of POSIX"), "flock", flock)
     with pytest.raises(EmbeddingError, match=r"the embedding cache .* without locks \(flock\); set WOTD_CACHE"):
         EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS)
+
+
+def test_the_fault_of_a_model_is_not_taken_for_one_of_the_cache(tmp_path: Path) -> None:
+    class Broken(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> np.ndarray:
+            raise OSError(errno.EIO, "no weights")
+
+    with pytest.raises(EmbeddingError, match=r"^the embedder failed: .*no weights"):
+        EmbeddingCache(tmp_path).embed(Broken(), TEXTS)
+
+
+def test_a_cache_that_is_removed_meanwhile_begins_anew(tmp_path: Path) -> None:
+    class Removing(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> np.ndarray:
+            if TEXTS[0] in texts:
+                shutil.rmtree(tmp_path / "embeddings")
+            return super().embed(texts)
+
+    cache = EmbeddingCache(tmp_path)
+    with pytest.raises(EmbeddingError, match="cannot be written: No such file or directory; 0 of 60 texts are kept"):
+        cache.embed(Removing(), TEXTS)
+    assert cache.embed(FakeEmbedder(), TEXTS).computed == 60
+    check(tmp_path, computed=0)
 
 
 # --- whatever happens in whatever order

@@ -41,12 +41,29 @@ class CacheFolder:
         return cls(path, recorded(path)[0], sum(map(shard_rows, files)), size)
 
 
-def check_or_record(folder: Path, embedder: Embedder) -> None:
-    """Compare an embedder with the one whose vectors the folder holds, or put it on record as the first.
+@dataclass(frozen=True)
+class Record:
+    """What a folder is to say of itself, if it does not say it yet."""
+
+    folder: Path
+    content: bytes | None
+    """None: it is there."""
+
+    def write(self) -> None:
+        """Put it into the folder; only for who holds the folder's lock.
+
+        Raises:
+            OSError: if the disk does not take it.
+        """
+        if self.content is not None:
+            write_atomically(self.folder / _RECORD_FILE, self.content)
+
+
+def checked_record(folder: Path, embedder: Embedder) -> Record:
+    """Compare an embedder with the one whose vectors the folder holds, or make a record of it as the first.
 
     Raises:
-        EmbeddingError: if it does not give the probe vectors that were given before.
-        OSError: if the record cannot be written.
+        EmbeddingError: if it does not give the probe vectors that were given before, or fails.
     """
     fingerprint, probe = recorded(folder)
     if fingerprint is not None and probe:
@@ -57,10 +74,10 @@ def check_or_record(folder: Path, embedder: Embedder) -> None:
                 f"the embedding cache {folder} holds vectors that are computed otherwise now: {error} "
                 f"`wotd cache prune --fingerprint {folder.name}` forgets them; WOTD_CACHE can name another cache."
             ) from error
-        return
+        return Record(folder, None)
     about: dict[str, Any] = embedder.fingerprint.to_mapping()
     about["probe"] = [[float(value) for value in row] for row in embedder.probe()]
-    write_atomically(folder / _RECORD_FILE, (json.dumps(about, ensure_ascii=False) + "\n").encode("utf-8"))
+    return Record(folder, (json.dumps(about, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def recorded(folder: Path) -> tuple[Fingerprint | None, list[Any]]:

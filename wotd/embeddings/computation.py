@@ -13,7 +13,7 @@ from filelock import BaseFileLock
 
 from wotd.embeddings import claims
 from wotd.embeddings.base import Embedder, Vectors
-from wotd.embeddings.cache_record import check_or_record
+from wotd.embeddings.cache_record import checked_record
 from wotd.embeddings.key_table import Rows
 from wotd.embeddings.locks import locked
 from wotd.embeddings.shard_file import Keys
@@ -87,19 +87,21 @@ class Computation:
         """Make the folder, and compare the embedder with what it gave before; False where nothing can be stored."""
         path = self._folder.path
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            if not self._folder.compared:
-                with locked(path):
-                    check_or_record(path, self._embedder)
-                self._folder.compared = True
-            return True
+            locked(path).release()
         except OSError as error:
             if error.errno not in _NOT_WRITABLE:
-                raise EmbeddingError(
-                    f"the embedding cache {path} cannot be written: {error.strerror or error}; {_remedy(error)}."
-                ) from error
+                raise self._unwritable(error) from error
             logger.warning("the embedding cache %s is read-only: what is embedded now is not kept", path)
             return False
+        if not self._folder.compared:
+            record = checked_record(path, self._embedder)  # may load a model, for which nobody else has to wait
+            try:
+                with locked(path):
+                    record.write()
+            except OSError as error:
+                raise self._unwritable(error) from error
+            self._folder.compared = True
+        return True
 
     def _look_again(self, rows: Rows, advance: Advance, lock: BaseFileLock | None) -> tuple[Rows, list[claims.Claim]]:
         """The rows that are still missing, and the claims of others.
@@ -122,17 +124,17 @@ class Computation:
                 temporary = claim.temporary if claim else None
                 self._folder.add(keys, vectors, durable=lock is not None, temporary=temporary)
         except OSError as error:
-            kept, wanted = self._computed, self._computed + open_
-            raise EmbeddingError(
-                f"the embedding cache {path} cannot be written: {error.strerror or error}; {kept} of {wanted} texts "
-                f"are kept: {_remedy(error)}, and run again."
-            ) from error
+            raise self._unwritable(error, open_) from error
         self._computed += len(chunk)
 
-
-def _remedy(error: OSError) -> str:
-    room = "make room, or " if error.errno in _FULL else ""
-    return f"{room}set WOTD_CACHE to another folder"
+    def _unwritable(self, error: OSError, open_: int = 0) -> EmbeddingError:
+        kept = f"{self._computed} of {self._computed + open_} texts are kept: " if open_ else ""
+        room = "make room, or " if error.errno in _FULL else ""
+        again = ", and run again" if open_ else ""
+        return EmbeddingError(
+            f"the embedding cache {self._folder.path} cannot be written: {error.strerror or error}; {kept}"
+            f"{room}set WOTD_CACHE to another folder{again}."
+        )
 
 
 def _claimed(path: Path, keys: Keys, lock: BaseFileLock | None) -> AbstractContextManager[claims.Claim | None]:
@@ -146,7 +148,10 @@ def _longest_first(texts: Sequence[str], rows: Rows) -> Rows:
 
 
 def _sound_vectors(embedder: Embedder, texts: list[str]) -> Vectors:
-    vectors = embedder.embed(texts)
+    try:
+        vectors = embedder.embed(texts)
+    except OSError as error:  # of the model's files; not to be taken for the cache's
+        raise EmbeddingError(f"the embedder failed: {error}") from error
     expected = (len(texts), embedder.dimension)
     if vectors.shape != expected:
         raise EmbeddingError(f"the embedder gave vectors of shape {vectors.shape}; expected {expected}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def file_lock(path: Path) -> BaseFileLock:
 
 
 def locked(folder: Path) -> BaseFileLock:
-    """The lock of a cache's folder, held; whoever has it gives it back in a moment.
+    """The lock of a cache's folder, held; whoever has it gives it back in a moment. Makes the folder if need be.
 
     Raises:
         EmbeddingError: if the file system knows no locks.
@@ -27,7 +28,10 @@ def locked(folder: Path) -> BaseFileLock:
     """
     lock = file_lock(folder / LOCK_FILE)
     try:
-        lock.acquire()
+        while not lock.is_locked:
+            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # removed at this very moment
+                lock.acquire()
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
