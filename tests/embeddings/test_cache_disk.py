@@ -40,6 +40,12 @@ def filled(root: Path, texts: Sequence[str] = TEXTS) -> Path:
     return index.parent
 
 
+def filled_with_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "_FEWEST_ROWS_OF_A_TABLE", 1)
+        return filled(root)
+
+
 def check(root: Path, texts: Sequence[str] = TEXTS, *, computed: int) -> None:
     """Every text gets its own vector, and so many of them had to be computed; then everything is as it should be."""
     result = EmbeddingCache(root, shard_rows=20).embed(FakeEmbedder(), texts)
@@ -114,6 +120,31 @@ def test_everything_lost_but_the_folder(tmp_path: Path) -> None:
     for path in filled(tmp_path).iterdir():
         path.unlink()
     check(tmp_path, computed=60)
+
+
+@pytest.mark.parametrize("unwritable", [False, True])
+def test_only_new_shards_are_sorted_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unwritable: bool) -> None:
+    """Though there is no index, or one that is damaged and stays because nothing can be removed."""
+    monkeypatch.setattr(shards, "_FEWEST_ROWS_OF_A_TABLE", 1000)
+    if unwritable:
+        (index,) = filled_with_index(tmp_path, monkeypatch).glob("index-*")
+        flip(index, -1)
+        monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    sorted_in: list[int] = []
+    of_shards = KeyTable.of_shards
+
+    def watched(names: Sequence[str], keys: Sequence[np.ndarray]) -> KeyTable:
+        sorted_in.append(len(names))
+        return of_shards(names, keys)
+
+    reader = EmbeddingCache(tmp_path)
+    reader.embed(FakeEmbedder(), TEXTS)
+    monkeypatch.setattr(KeyTable, "of_shards", watched)
+    for number in range(3):
+        EmbeddingCache(tmp_path).embed(FakeEmbedder(), [f"new {number}"])
+        sorted_in.clear()
+        assert reader.embed(FakeEmbedder(), [f"new {number}"]).computed == 0
+        assert sorted_in == [1]
 
 
 # --- an index that is whole and wrong

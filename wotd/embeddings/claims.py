@@ -43,6 +43,7 @@ class Claim:
             lock.acquire(timeout=seconds)
         except Timeout:
             return False
+        _remove(self.folder, self.id)  # trying to lock it has made the file again
         lock.release()
         return True
 

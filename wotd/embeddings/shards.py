@@ -55,7 +55,7 @@ class ShardFolder:
         self._opened: dict[str, Shard] = {}
         self._damaged: set[str] = set()
         self._on_disk, self._recent = KeyTable.empty(), KeyTable.empty()
-        self._index: Path | None = None
+        self._indexes: list[Path] = []
 
     def refresh(self) -> bool:
         """Take up the shards that appeared since the last look, forget those that are gone; whether there were any."""
@@ -126,8 +126,9 @@ class ShardFolder:
         if len(self._recent) < max(_FEWEST_ROWS_OF_A_TABLE, len(self._on_disk) // _SHARE_OF_A_TABLE):
             return
         try:
-            self._index = self._on_disk.joined(self._recent).write(self.path, self._digest)
-            self._on_disk, self._recent = read_table(self._index, self._digest), KeyTable.empty()
+            index = self._on_disk.joined(self._recent).write(self.path, self._digest)
+            self._on_disk, self._recent = read_table(index, self._digest), KeyTable.empty()
+            self._indexes = [index]
         except (OSError, DamagedShardError) as error:  # it saves time; without it everything still works
             logger.warning("the cache's index of %s cannot be kept: %s", self.path, error)
 
@@ -136,14 +137,14 @@ class ShardFolder:
         return self._there - set(self._on_disk.names) - set(self._recent.names)
 
     def _index_is_another(self) -> bool:
-        return [self._index] != index_files(self.path)
+        return self._indexes != index_files(self.path)
 
     def _read_index(self) -> None:
         """Take the table on disk, which may cover what was sorted in memory."""
-        self._on_disk, self._recent, self._index = KeyTable.empty(), KeyTable.empty(), None
-        for path in index_files(self.path):
+        self._on_disk, self._recent, self._indexes = KeyTable.empty(), KeyTable.empty(), index_files(self.path)
+        for path in self._indexes:
             try:
-                self._on_disk, self._index = read_table(path, self._digest), path
+                self._on_disk = max(self._on_disk, read_table(path, self._digest), key=len)
             except FileNotFoundError:
                 continue  # replaced meanwhile
             except DamagedShardError as damage:
