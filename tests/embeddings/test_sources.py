@@ -364,6 +364,27 @@ def test_the_forbidden_sockets_are_forbidden() -> None:
     assert "a socket was used" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("trust", "local_only", "asks"), [(False, False, False), (True, False, True), (True, True, False)]
+)
+def test_only_code_that_is_trusted_may_be_fetched_when_a_model_loads(
+    trust: bool, local_only: bool, asks: bool, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def loader(*args: object, local_files_only: bool, **kwargs: object) -> None:
+        asked.append(not local_files_only)
+        raise OSError("stop here")
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", loader)
+    embedder = SentenceTransformerEmbedder(
+        str(tiny_model_path), device="cpu", trust_remote_code=trust, local_files_only=local_only
+    )
+    with pytest.raises(EmbeddingError, match="stop here"):
+        embedder.embed(["rain"])
+    assert asked == [asks]
+
+
 # --- secrets
 
 

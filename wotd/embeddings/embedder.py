@@ -19,7 +19,7 @@ from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.embeddings.model_files import ModelDescription, describe_model
 from wotd.embeddings.registry import find_model, registered
-from wotd.embeddings.sources import ModelFolder, is_local, locate_model, untrusted_code
+from wotd.embeddings.sources import ModelFolder, is_local, local_only, locate_model, untrusted_code
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ class SentenceTransformerEmbedder(Embedder):
             precision=self.precision,
             batch_tokens=self.batch_tokens,
             trust_remote_code=self.trust_remote_code,
+            local_files_only=local_only(self.local_files_only),
         )
 
     def _finished(self, raw: Vectors) -> Vectors:

@@ -18,7 +18,6 @@ import numpy as np
 from wotd.embeddings.base import Vectors
 from wotd.embeddings.batching import Rows, TokenCounter, plan_batches
 from wotd.embeddings.model_files import refuse_pickled_weights
-from wotd.embeddings.sources import hub_is_offline
 from wotd.errors import EmbeddingError
 from wotd.redaction import redacted, redacted_logs
 
@@ -47,6 +46,8 @@ class NetworkPlan:
     batch_tokens: int | None = None
     """Most tokens of a batch, padding included; None: as the device likes it."""
     trust_remote_code: bool = False
+    local_files_only: bool = False
+    """Whether code that lies in another repository than the model may not be fetched."""
     threads: int | None = None
     """Cores to use where the device is a CPU; None: as many as torch does."""
 
@@ -162,7 +163,7 @@ def _loaded(plan: NetworkPlan) -> SentenceTransformer:
                 device=chosen_device(plan.device),
                 trust_remote_code=plan.trust_remote_code,
                 # Code of a repository may lie in a second repository.
-                local_files_only=hub_is_offline() or not plan.trust_remote_code,
+                local_files_only=plan.local_files_only or not plan.trust_remote_code,
                 model_kwargs={"use_safetensors": True},
             )
         network.to(dtype=getattr(torch, plan.precision))

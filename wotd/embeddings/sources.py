@@ -92,13 +92,16 @@ def _found(name: str, revision: str | None, trust_remote_code: bool, local_files
     if is_local(name):
         return ModelFolder(Path(name).expanduser().resolve(), "local folder")
     if Path(name).is_absolute() or name.startswith((".", "~")):
-        raise EmbeddingError(f"the embedding model's folder {name} does not exist.")
+        raise EmbeddingError(
+            f"the embedding model's folder {name} does not exist; if it has moved, say where it is "
+            "(embedding.model in a config, --embedding-model beside artifacts)."
+        )
     model = registered(name) if "/" in name else find_model(name)
     if model and model.trust_remote_code and not trust_remote_code:
         raise untrusted_code(model.repository)
     repository = model.repository if model else name
     revision = revision or (model.revision if model else None)
-    offline = hub_is_offline() if local_files_only is None else local_files_only
+    offline = local_only(local_files_only)
     sources: list[tuple[str, Callable[[], ModelFolder]]] = [
         ("package", lambda: _packaged(repository, model, revision)),
         ("hub cache", lambda: _snapshot(repository, revision, trust_remote_code, cached=True)),
@@ -122,10 +125,12 @@ def _found(name: str, revision: str | None, trust_remote_code: bool, local_files
     )
 
 
-def hub_is_offline() -> bool:
-    """Whether the environment forbids asking the hub."""
+def local_only(wanted: bool | None) -> bool:
+    """Whether the hub may not be asked: as wanted; None: as the environment says."""
     switches = (os.environ.get("HF_HUB_OFFLINE", ""), os.environ.get("TRANSFORMERS_OFFLINE", ""))
-    return any(switch.strip().lower() in {"1", "true", "yes", "on"} for switch in switches)
+    return (
+        any(switch.strip().lower() in {"1", "true", "yes", "on"} for switch in switches) if wanted is None else wanted
+    )
 
 
 def _packaged(repository: str, model: EmbeddingModel | None, revision: str | None) -> ModelFolder:
