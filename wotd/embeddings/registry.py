@@ -9,10 +9,11 @@ Dimension, max tokens, parameters, licence, the need of ``trust_remote_code`` an
 the models' metadata in MTEB 2.26.24 (``mteb/models/model_implementations``). Where these name a layer or
 a tokenizer instead of the model, the model's own settings count: 128 tokens of the multilingual models and
 of all-MiniLM-L12-v2, 512 of the e5 family (two of 514 positions are reserved) and of stella, 4,096 of
-mxbai-embed-xsmall-v1, 1,024 numbers of stella, 1,536 of gte-Qwen2-1.5B. minilm is pinned to the commit
-whose files the package ``wotd[minilm]`` holds. Not pinned are all-distilroberta-v1, which MTEB does not
-list, granite-embedding-30m-english, whose commit there has its weights as a pickle only, and bge-m3, of
-which no commit with other weights was seen. Prompts, pooling and Matryoshka sizes are in the models' cards.
+mxbai-embed-xsmall-v1, 1,024 numbers of stella, 1,536 of gte-Qwen2-1.5B. Other commits than there have minilm,
+that whose files the package ``wotd[minilm]`` holds, and bge-m3, one whose listing on the hub has its weights
+as safetensors. Not pinned are all-distilroberta-v1, which MTEB does not list, granite-embedding-30m-english,
+whose commit there has its weights as a pickle only, and the potions, whose commits there were not seen to hold
+the settings of sentence-transformers. Prompts, pooling and Matryoshka sizes are in the models' cards.
 
 Models that choose their task by an argument of the forward pass instead of a prompt, such as
 jina-embeddings-v3, would give vectors of no task here and are not in the table.
