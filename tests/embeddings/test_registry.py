@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wotd.configuration import config_directory
 from wotd.embeddings import registry
-from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model
+from wotd.embeddings.registry import MODEL_DIMENSIONS, MODELS, EmbeddingModel, find_model, registered
 from wotd.errors import EmbeddingError
 
 
@@ -58,6 +58,7 @@ def test_a_row_has_the_shape_of_a_model(model: EmbeddingModel) -> None:
 def test_a_name_with_a_letter_missing_is_understood(model: EmbeddingModel, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(model.repository) - 1))
     typo = model.repository[:at] + model.repository[at + 1 :]
+    assume(registered(typo) is None)  # potion-base-32M is a letter from potion-base-2M
     with pytest.raises(EmbeddingError, match=f"did you mean .*{re.escape(model.repository)}"):
         find_model(typo)
 
