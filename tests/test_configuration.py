@@ -69,7 +69,7 @@ def refusal(*overrides: str) -> str:
         # choices
         (
             ["embedding=minilmm"],
-            "embedding has no option 'minilmm'; the nearest is 'minilm'; it has bge_base, bge_small",
+            "embedding has no option 'minilmm'; the nearest is 'minilm'; it has arctic_l_v2, arctic_xs",
         ),
         (
             ["model/quantizer=vq"],
