@@ -16,11 +16,14 @@ from wotd.cli.encoding import encoded_rows, kept_fields, row_schema
 from wotd.cli.inputs import SUFFIXES, TextSource, checked_text, file_source
 from wotd.cli.options import (
     ArtifactsOption,
+    BackendOption,
     DeviceOption,
     EmbeddingModelOption,
     MinConfidenceOption,
+    PrecisionOption,
     TextColumnOption,
     TrustRemoteCodeOption,
+    WorkersOption,
     load_model,
 )
 from wotd.cli.outputs import rows_to
@@ -66,6 +69,9 @@ def assign(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
+    workers: WorkersOption = 1,
 ) -> None:
     """Give semantic IDs to whole folders of texts.
 
@@ -75,7 +81,9 @@ def assign(
     """
     rank, world = _shard(shard)
     pairs = _pairs(input_.expanduser(), output.expanduser())[rank::world]
-    model = load_model(artifacts, device, embedding_model, trust_remote_code)
+    model = load_model(
+        artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision, workers=workers
+    )
     work = _Assignment(model, text_column, drop_texts, min_confidence)
     open_pairs = [(source, target) for source, target in pairs if not work.finished(source, target)]
     for number, (source, target) in enumerate(open_pairs, start=1):

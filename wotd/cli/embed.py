@@ -33,6 +33,7 @@ _AS_THE_MODEL_IS: dict[str, Any] = {
     "workers": 1,
     "device": "auto",
     "revision": None,
+    "backend": "torch",
     "precision": "float32",
 }
 """Options that say how a model is used, where nobody says it; artifacts say it themselves."""
@@ -82,8 +83,9 @@ def embed(
     workers: Annotated[int, typer.Option(min=1, help="Processes that embed side by side.")] = 1,
     device: Annotated[str, typer.Option(help="cuda, mps, cpu; auto takes the first there is.")] = "auto",
     revision: Annotated[str | None, typer.Option(help="Commit of the model on the hub.")] = None,
+    backend: Annotated[str, typer.Option(help="What computes: torch, onnx or openvino.")] = "torch",
     precision: Annotated[
-        str, typer.Option(help="What the model computes in: float32, bfloat16 or float16.")
+        str, typer.Option(help="What the model computes in: float32, bfloat16, float16 or int8.")
     ] = "float32",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
@@ -105,6 +107,7 @@ def embed(
         "workers": workers,
         "device": device,
         "revision": revision,
+        "backend": backend,
         "precision": precision,
     }
     target = check_output(output, (".npy", ".parquet"))

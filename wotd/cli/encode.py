@@ -14,12 +14,15 @@ from wotd.cli.encoding import encoded_rows, row_schema
 from wotd.cli.inputs import TextSource, text_source
 from wotd.cli.options import (
     ArtifactsOption,
+    BackendOption,
     DeviceOption,
     EmbeddingModelOption,
     FormatOption,
     MinConfidenceOption,
+    PrecisionOption,
     TextColumnOption,
     TrustRemoteCodeOption,
+    WorkersOption,
     load_model,
 )
 from wotd.cli.outputs import check_output, rows_to
@@ -74,6 +77,9 @@ def encode(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
+    workers: WorkersOption = 1,
 ) -> None:
     """Give semantic IDs to texts, or codes to vectors.
 
@@ -91,7 +97,9 @@ def encode(
         return
     target = None if output is None else check_output(output)
     source = text_source(texts, input_, text_column)
-    model = load_model(artifacts, device, embedding_model, trust_remote_code)
+    model = load_model(
+        artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision, workers=workers
+    )
     rows = encoded_rows(model, source.texts(), min_confidence)
     if target is None:
         _print_rows(rows, model, source, chosen_format(format_))

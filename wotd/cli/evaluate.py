@@ -12,13 +12,16 @@ from wotd.cli.app import WrongUsageError, command
 from wotd.cli.inspection import metrics_table, training_results
 from wotd.cli.options import (
     ArtifactsOption,
+    BackendOption,
     DeviceOption,
     EmbeddingModelOption,
     FormatOption,
+    PrecisionOption,
     ProviderOption,
     RootOption,
     SetOption,
     TrustRemoteCodeOption,
+    WorkersOption,
     load_model,
 )
 from wotd.cli.tables import show
@@ -60,6 +63,9 @@ def evaluate(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
+    workers: WorkersOption = 1,
 ) -> None:
     """Print the metrics of a run, or measure anew.
 
@@ -77,7 +83,9 @@ def evaluate(
     if vectors is None and provider is None:
         data["metrics"] = _of_training(artifacts) if against is None else _of_stored(artifacts, against)
     else:
-        model = load_model(artifacts, device, embedding_model, trust_remote_code)
+        model = load_model(
+            artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision, workers=workers
+        )
         other = None if against is None else _other(model, against, device)
         if vectors is not None:
             data["vectors"] = str(vectors)

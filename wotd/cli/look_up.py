@@ -10,9 +10,11 @@ import typer
 from wotd.cli.app import command
 from wotd.cli.options import (
     ArtifactsOption,
+    BackendOption,
     DeviceOption,
     EmbeddingModelOption,
     FormatOption,
+    PrecisionOption,
     TrustRemoteCodeOption,
     load_model,
 )
@@ -59,12 +61,16 @@ def neighbors(
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Find the stored passages nearest to a text.
 
     Near are passages whose codes decode to vectors near that of the text; those of one code are equally near.
     """
-    found = load_model(artifacts, device, embedding_model, trust_remote_code).neighbors(text, k)
+    found = load_model(
+        artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision
+    ).neighbors(text, k)
 
     def draw() -> Iterator[RenderableType]:
         headings = ("distance", "ID", "work", "passage")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,6 +58,29 @@ TrustRemoteCodeOption = Annotated[
         "--trust-remote-code", help="Let the embedding model run Python code of its repository; some need it."
     ),
 ]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME",
+        help="What computes embeddings: torch, onnx, openvino; by default what did when the artifacts were made. "
+        "One that strays too far from it is refused.",
+    ),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Number format of the embedding model: float32, bfloat16, float16, int8; by default the artifacts'.",
+    ),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        "--workers", metavar="N", min=1, help="Processes that embed side by side, each with the model loaded."
+    ),
+]
 ProviderOption = Annotated[
     str | None,
     typer.Option("--provider", metavar="NAME", help="Read works: synthetic, standard_ebooks, gutenberg, files, mixed."),
@@ -77,9 +100,20 @@ SetOption = Annotated[
 
 
 def load_model(
-    artifacts: Path, device: str = "cpu", embedding_model: str | None = None, trust_remote_code: bool = False
+    artifacts: Path,
+    device: str = "cpu",
+    embedding_model: str | None = None,
+    trust_remote_code: bool = False,
+    **use: Any,
 ) -> SemanticIDModel:
     """The model of an artifact folder, on a device that is there.
+
+    Args:
+        artifacts: their folder.
+        device: of the encoder.
+        embedding_model: where the embedding model is, if it is not found by itself.
+        trust_remote_code: whether it may run code of its repository.
+        use: how it computes: backend, precision, workers.
 
     Raises:
         ArtifactError: what is wrong with the folder.
@@ -89,7 +123,7 @@ def load_model(
 
     try:
         return SemanticIDModel.load(
-            artifacts, device=device, embedding_model=embedding_model, trust_remote_code=trust_remote_code
+            artifacts, device=device, embedding_model=embedding_model, trust_remote_code=trust_remote_code, **use
         )
     except (RuntimeError, AssertionError) as error:  # torch's words for a device it does not know or have
         reason = str(error).splitlines()[0].rstrip(".")

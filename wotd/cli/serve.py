@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from wotd.cli.app import command
-from wotd.cli.options import ArtifactsOption, TrustRemoteCodeOption
+from wotd.cli.options import ArtifactsOption, BackendOption, PrecisionOption, TrustRemoteCodeOption
 
 
 @command("wotd serve --artifacts A --port 8080")
@@ -21,6 +21,8 @@ def serve(
         int, typer.Option("--max-body-bytes", min=1, metavar="N", help="A larger request is answered 413.")
     ] = 16 * 1024 * 1024,
     trust_remote_code: TrustRemoteCodeOption = False,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Serve artifacts over HTTP.
 
@@ -28,4 +30,12 @@ def serve(
     """
     from wotd.serving import serve as serve_artifacts
 
-    serve_artifacts(artifacts, host=host, port=port, max_body_bytes=max_body_bytes, trust_remote_code=trust_remote_code)
+    serve_artifacts(
+        artifacts,
+        host=host,
+        port=port,
+        max_body_bytes=max_body_bytes,
+        trust_remote_code=trust_remote_code,
+        backend=backend,
+        precision=precision,
+    )

@@ -43,6 +43,8 @@ def serve(
     port: int = 8080,
     max_body_bytes: int = MAX_BODY_BYTES,
     trust_remote_code: bool = False,
+    backend: str | None = None,
+    precision: str | None = None,
 ) -> None:
     """Serve an artifact folder until interrupted.
 
@@ -54,6 +56,8 @@ def serve(
         port: 0 takes a free one and logs which.
         max_body_bytes: a request with a larger body is answered 413.
         trust_remote_code: let an embedding model that needs it run the code of its repository.
+        backend: what computes embeddings: torch, onnx or openvino; None: what did when the artifacts were made.
+        precision: number format of the embedding model; None: that of the artifacts.
 
     Raises:
         WOTDError: in one sentence, why the artifacts cannot be used or the port cannot be had.
@@ -61,7 +65,15 @@ def serve(
     _require_framework()
     from wotd.serving.server import run
 
-    run(artifacts, host=host, port=port, max_body_bytes=max_body_bytes, trust_remote_code=trust_remote_code)
+    run(
+        artifacts,
+        host=host,
+        port=port,
+        max_body_bytes=max_body_bytes,
+        trust_remote_code=trust_remote_code,
+        backend=backend,
+        precision=precision,
+    )
 
 
 def _require_framework() -> None:

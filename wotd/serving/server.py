@@ -20,11 +20,11 @@ _GRACE_SECONDS = 30
 """How long requests in flight may take after a signal to stop."""
 
 
-def run(artifacts: str | Path, *, host: str, port: int, max_body_bytes: int, trust_remote_code: bool) -> None:
+def run(artifacts: str | Path, *, host: str, port: int, max_body_bytes: int, **embedding: Any) -> None:
     """Load, listen, and answer until SIGINT or SIGTERM; see :func:`wotd.serving.serve`."""
     listener = _listener(host, port)
     try:
-        model = SemanticIDModel.load(artifacts, trust_remote_code=trust_remote_code)
+        model = SemanticIDModel.load(artifacts, **embedding)
         if model.artifacts.fingerprint is not None:
             _ = model.view  # loaded and verified now, so that a wrong one stops the start and not a request
         config = uvicorn.Config(
