@@ -51,7 +51,9 @@ def test_help_lists_every_command(shell):
     assert max(map(len, said.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[:-1], "cache list", "cache verify"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS[:-1], *(f"cache {verb}" for verb in ("list", "verify", "prune", "export"))]
+)
 def test_each_command_explains_itself_with_examples(shell, command):
     said = shell(*command.split(), "--help")
     assert said.status == 0

@@ -30,6 +30,8 @@ class Part(NamedTuple):
     texts: list[str]
     vectors: NDArray[np.float32]
     """[N, D]"""
+    text_sha256: list[str] | None = None
+    """Hex, where it is known; None: it is that of the texts."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class VectorTable:
         import pyarrow as pa
 
         flat = pa.array(part.vectors.astype(self.dtype, copy=False).reshape(-1))
+        hashes = part.text_sha256 or [hashlib.sha256(text.encode("utf-8")).hexdigest() for text in part.texts]
         columns: dict[str, Any] = {
-            "text_sha256": [hashlib.sha256(text.encode("utf-8")).hexdigest() for text in part.texts],
+            "text_sha256": hashes,
             "vector": pa.FixedSizeListArray.from_arrays(flat, self.dimension),
         }
         if self.texts:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, sound_text
-from wotd.embeddings.cache_record import CacheFolder, recorded
+from wotd.embeddings.cache_record import CacheFolder, mark_used, recorded
 from wotd.embeddings.computation import Computation
 from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
 from wotd.embeddings.key_table import Rows, prefixes
@@ -88,12 +88,9 @@ class EmbeddingCache:
             missing = folder.fill(vectors, keys)
             if not len(missing):
                 return CachedEmbeddings(vectors, 0, _distinct(keys))
-            computing = Computation(folder, embedder, checked_texts(texts), keys, self._size_of_shards(missing, total))
-            computed = computing.run(missing, description)
-            if len(lost := folder.fill(vectors, keys, missing)):
-                raise EmbeddingError(
-                    f"the embedding cache {folder.path} lost {len(lost)} vectors while they were written; run again."
-                )
+            size = self._size_of_shards(missing, total)
+            work = Computation(folder, embedder, checked_texts(texts), keys, vectors, missing, size)
+            computed = work.run(description)
         return CachedEmbeddings(vectors, computed, _distinct(keys) - computed)
 
     def stream(
@@ -150,7 +147,7 @@ class EmbeddingCache:
         return damaged
 
     def _paths(self) -> list[Path]:
-        return sorted(path for path in (self.root / "embeddings").glob("*") if path.is_dir())
+        return sorted(path for path in (self.root / "embeddings").glob("[!.]*") if path.is_dir())
 
     def _size_of_shards(self, missing: Rows, total: int | None) -> int:
         if self._shard_rows is not None:
@@ -161,8 +158,10 @@ class EmbeddingCache:
         digest = fingerprint.digest
         if digest not in self._folders:
             self._folders[digest] = ShardFolder(self.root / "embeddings" / digest[:16], digest, dimension)
-        self._folders[digest].refresh()
-        return self._folders[digest]
+        folder = self._folders[digest]
+        folder.refresh()
+        mark_used(folder.path)
+        return folder
 
 
 def text_keys(texts: Sequence[str]) -> Keys:

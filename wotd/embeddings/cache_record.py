@@ -6,7 +6,9 @@ were kept, only vectors can tell.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 
 from wotd.embeddings.base import Embedder
 from wotd.embeddings.fingerprint import Fingerprint
-from wotd.embeddings.shard_file import shard_files, shard_rows, write_atomically
+from wotd.embeddings.shard_file import damaged_files, shard_files, shard_rows, write_atomically
 from wotd.embeddings.verification import verify_embedder
 from wotd.errors import EmbeddingError
 
@@ -32,13 +34,34 @@ class CacheFolder:
     """None if the record of it cannot be read; the vectors do not depend on that."""
     rows: int
     bytes: int
+    """Of all files, those that were moved aside included."""
+    damaged: tuple[Path, ...]
+    """Files that were moved aside."""
+    used: float
+    """When a text was last looked up in it or added to it, in seconds since 1970; where it cannot be written, added."""
+
+    @property
+    def digest(self) -> str:
+        """Of its fingerprint; where the record cannot be read, the beginning of it that names the folder."""
+        return self.fingerprint.digest if self.fingerprint else self.path.name
 
     @classmethod
     def of(cls, path: Path) -> CacheFolder:
         """Read it off the folder."""
-        files = shard_files(path)
-        size = sum(file.stat().st_size for file in files)
-        return cls(path, recorded(path)[0], sum(map(shard_rows, files)), size)
+        size, used = 0, 0.0
+        for file in path.iterdir():
+            with contextlib.suppress(OSError):  # it has just gone
+                about = file.stat()
+                size, used = size + about.st_size, max(used, about.st_mtime)
+        return cls(
+            path, recorded(path)[0], sum(map(shard_rows, shard_files(path))), size, tuple(damaged_files(path)), used
+        )
+
+
+def mark_used(folder: Path) -> None:
+    """Remember that the folder was looked into; its record bears the time."""
+    with contextlib.suppress(OSError):  # it has none yet, or cannot be written
+        os.utime(folder / _RECORD_FILE)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class Claim:
             lock.acquire(timeout=seconds)
         except Timeout:
             return False
+        except FileNotFoundError:  # the whole folder is gone
+            return True
         _remove(self.folder, self.id)  # trying to lock it has made the file again
         lock.release()
         return True

@@ -31,7 +31,16 @@ _POLL_SECONDS = 1.0
 class Computation:
     """One call's work: to embed what is missing, beside whoever else does."""
 
-    def __init__(self, folder: ShardFolder, embedder: Embedder, texts: Sequence[str], keys: Keys, size: int) -> None:
+    def __init__(
+        self,
+        folder: ShardFolder,
+        embedder: Embedder,
+        texts: Sequence[str],
+        keys: Keys,
+        vectors: Vectors,
+        missing: Rows,
+        size: int,
+    ) -> None:
         """Take up the work.
 
         Args:
@@ -39,18 +48,23 @@ class Computation:
             embedder: asked.
             texts: N of them.
             keys: of the texts, [N].
+            vectors: of the texts, [N, D], written to as they come in: what happens to the folder then, is no loss.
+            missing: rows of it that are to be written.
             size: texts a shard.
         """
         self._folder = folder
         self._embedder = embedder
         self._texts = texts
         self._keys = keys
+        self._vectors = vectors
+        self._missing = missing
         self._size = size
         self._computed = 0
 
-    def run(self, missing: Rows, description: str) -> int:
-        """Embed the missing rows, or wait for those who do; how many were embedded here."""
-        rows = _longest_first(self._texts, missing[np.unique(self._keys[missing], return_index=True)[1]])
+    def run(self, description: str) -> int:
+        """Embed the missing texts, or wait for those who do; how many were embedded here."""
+        distinct = self._missing[np.unique(self._keys[self._missing], return_index=True)[1]]
+        rows = _longest_first(self._texts, distinct)
         durable, waited = self._prepare(), False
         with progress(description, len(rows), "texts") as advance:
             while len(rows):
@@ -60,8 +74,7 @@ class Computation:
                     chunk = self._unclaimed(rows, theirs)[: self._size]
                     if len(chunk):
                         self._embed(chunk, lock, len(rows))
-                        rows = rows[~np.isin(rows, chunk)]
-                        advance(len(chunk))
+                        rows = self._taken(rows, advance)
                         continue
                 finally:
                     if lock is not None and lock.is_locked:
@@ -110,10 +123,15 @@ class Computation:
         """
         theirs = claims.living(self._folder.path) if lock is not None else []
         if self._folder.refresh():
-            missing = self._folder.fill(None, self._keys, rows)
-            advance(len(rows) - len(missing))
-            rows = rows[np.isin(rows, missing)]  # which keeps their order
+            rows = self._taken(rows, advance)
         return rows, theirs
+
+    def _taken(self, rows: Rows, advance: Advance) -> Rows:
+        """Take what the folder has by now; gives the rows that are still missing, in their order."""
+        self._missing = self._folder.fill(self._vectors, self._keys, self._missing)
+        left = rows[np.isin(rows, self._missing)]
+        advance(len(rows) - len(left))
+        return left
 
     def _embed(self, chunk: Rows, lock: BaseFileLock | None, open_: int) -> None:
         """Claim a shard's worth of texts, embed and publish them."""

@@ -59,6 +59,11 @@ def shard_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_KIND}-*{_SUFFIX}")) if folder.is_dir() else []
 
 
+def damaged_files(folder: Path) -> list[Path]:
+    """What was moved aside as damaged, sorted."""
+    return sorted(folder.glob(f"*{_CORRUPT}"))
+
+
 def named_by_content(kind: str, content: bytes) -> str:
     """Name of a file of that kind with that content."""
     return f"{kind}-{xxhash.xxh3_128_hexdigest(content)}{_SUFFIX}"

@@ -50,7 +50,7 @@ class ShardFolder:
         self.compared = False
         """Whether the embedder that adds to it was held against the vectors that are there."""
         self._digest = digest
-        self._dimension = dimension
+        self.dimension = dimension
         self._there: set[str] = set()
         self._opened: dict[str, Shard] = {}
         self._damaged: set[str] = set()
@@ -96,6 +96,13 @@ class ShardFolder:
                 wanted, prefixes_N = wanted[~known_N], prefixes_N[~known_N]
         return np.sort(wanted)
 
+    def sound(self) -> Iterator[Shard]:
+        """The shards, each compared with its checksum; damaged ones are moved aside and left out."""
+        for name in sorted(self._there):
+            shard = self._shard(name)
+            if shard is not None and self._is_sound(shard):
+                yield shard
+
     def add(self, keys: Keys, vectors: Vectors, *, durable: bool, temporary: str | None = None) -> None:
         """Put a new shard on disk, or only in memory where nothing can be stored.
 
@@ -104,7 +111,7 @@ class ShardFolder:
         """
         if durable:
             name = write_shard(self.path, keys, vectors, self._digest, temporary)
-            shard = open_shard(self.path / name, self._digest, self._dimension)
+            shard = open_shard(self.path / name, self._digest, self.dimension)
             self._damaged.discard(name)  # the same texts give the same content, hence the same name
         else:
             name = f"{TEMPORARY}{uuid.uuid4().hex}"
@@ -191,7 +198,7 @@ class ShardFolder:
         """The shard of that name, opened; None if it is gone or damaged."""
         if name not in self._opened and name in self._there:
             try:
-                self._opened[name] = open_shard(self.path / name, self._digest, self._dimension)
+                self._opened[name] = open_shard(self.path / name, self._digest, self.dimension)
             except FileNotFoundError:  # another process has just moved it aside
                 self._there.discard(name)
             except DamagedShardError as damage:
