@@ -164,6 +164,6 @@ def test_a_bad_file_names_its_row_and_leaves_nothing_half_done(refused, text_art
 def test_serve_hands_over_to_the_server(shell, text_artifacts, monkeypatch):
     calls = []
     monkeypatch.setattr("wotd.serving.serve", lambda artifacts, **options: calls.append((artifacts, options)))
-    assert shell("serve", "--artifacts", text_artifacts, "--port", 9000).status == 0
+    assert shell("serve", "--artifacts", text_artifacts, "--port", 9000, "--precision", "bfloat16").status == 0
     options = {"host": "127.0.0.1", "port": 9000, "max_body_bytes": 16 * 1024 * 1024, "trust_remote_code": False}
-    assert calls == [(text_artifacts, options)]
+    assert calls == [(text_artifacts, options | {"backend": None, "precision": "bfloat16"})]
