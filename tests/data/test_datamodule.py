@@ -13,7 +13,7 @@ import torch
 from wotd.data import WOTDDataModule
 from wotd.data.splits import TEST, TRAIN, VAL
 from wotd.embeddings.base import Embedder
-from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.fingerprint import PROBE_TEXTS, Fingerprint
 from wotd.embeddings.lsa import LSAEmbedder
 from wotd.embeddings.stylometry import Stylometry
 from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsError
