@@ -39,6 +39,7 @@ BACKENDS = (
     ("onnxruntime", "onnx", "int8"),
     ("openvino", "openvino", "float32"),
     ("openvino", "openvino", "bfloat16"),
+    ("openvino", "openvino", "int8"),
 )
 
 

@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wotd.embeddings.backends import checked_arithmetic, find_calibration
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized
 from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.location import cache_root
 from wotd.embeddings.model_files import ModelDescription, describe_model
 from wotd.embeddings.registry import find_model, registered
 from wotd.embeddings.sources import ModelFolder, is_local, local_only, locate_model, untrusted_code
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:
+    from wotd.embeddings.backends import Calibration
     from wotd.embeddings.network import Network, NetworkPlan
     from wotd.embeddings.workers import Workers
 
@@ -30,7 +33,8 @@ __all__ = ["Embedder", "SentenceTransformerEmbedder", "load_embedder"]
 
 logger = logging.getLogger(__name__)
 
-_PRECISIONS = ("float32", "bfloat16", "float16")
+CALIBRATION_FILE = "embedding_calibration.json"
+"""Where artifacts keep the ranges of int8 arithmetic, so that everybody computes with the same."""
 
 
 class SentenceTransformerEmbedder(Embedder):
@@ -49,6 +53,7 @@ class SentenceTransformerEmbedder(Embedder):
         local_files_only: bool | None = None,
         precision: str = "float32",
         backend: str = "torch",
+        calibration: Calibration | None = None,
     ) -> None:
         """Name a model and how it is used.
 
@@ -63,8 +68,10 @@ class SentenceTransformerEmbedder(Embedder):
             revision: commit on the hub; None: the registry's pin.
             trust_remote_code: let the model run code of its repository.
             local_files_only: never ask the network; None: as HF_HUB_OFFLINE says.
-            precision: number format of the computation: float32, bfloat16 or float16.
-            backend: what computes: torch.
+            precision: number format of the computation: float32, bfloat16, float16 or int8.
+            backend: what computes: torch, onnx or openvino.
+            calibration: ranges for int8; None: those that were stored when the model was first used so, else new ones,
+                which are the same for the same model.
 
         Raises:
             EmbeddingError: if the name is unknown or a setting does not fit the model.
@@ -72,8 +79,7 @@ class SentenceTransformerEmbedder(Embedder):
         for name, value in (("batch_tokens", batch_tokens), ("workers", workers)):
             if value is not None and value < 1:
                 raise EmbeddingError(f"embedding.{name} is {value}; expected at least 1.")
-        if precision not in _PRECISIONS:
-            raise EmbeddingError(f"embedding.precision is '{precision}'; expected one of {', '.join(_PRECISIONS)}.")
+        checked_arithmetic(backend, precision)
         looks_like_path = "/" in model or "\\" in model or model.startswith(("~", "."))
         self._registered = registered(model) if is_local(model) or looks_like_path else find_model(model)
         self.model_name = model
@@ -86,6 +92,7 @@ class SentenceTransformerEmbedder(Embedder):
         self.local_files_only = local_files_only
         self.precision = precision
         self.backend = backend
+        self._given_calibration = calibration
         self._prompt = prompt
         self._network: Network | Workers | None = None
         self._loading = threading.Lock()
@@ -126,6 +133,7 @@ class SentenceTransformerEmbedder(Embedder):
             precision=self.precision,
             dimension=self.dimension,
             backend=self.backend,
+            calibration_sha256=self._calibration.sha256 if self._calibration else "",
             features=("layer norm before cut",) if self._layer_norm else (),
         )
 
@@ -149,6 +157,13 @@ class SentenceTransformerEmbedder(Embedder):
             trust_remote_code=self.trust_remote_code,
             local_files_only=self.local_files_only,
         )
+
+    def save_state(self, folder: Path) -> list[str]:
+        """Write the ranges of int8 arithmetic, if that is what computes."""
+        if self._calibration is None:
+            return []
+        self._calibration.save(folder / CALIBRATION_FILE)
+        return [CALIBRATION_FILE]
 
     def close(self) -> None:
         """Let go of the network, and of worker processes."""
@@ -215,6 +230,29 @@ class SentenceTransformerEmbedder(Embedder):
             return self._registered.repository
         return str(Path(self.model_name).expanduser().resolve()) if is_local(self.model_name) else self.model_name
 
+    @cached_property
+    def _calibration(self) -> Calibration | None:
+        """The ranges of int8 arithmetic; None for other formats.
+
+        They are stored when the model is first loaded for it, so that later nothing is loaded to know them.
+        """
+        if self.precision != "int8":
+            return None
+        if self._given_calibration is not None:
+            return self._given_calibration
+        found = find_calibration(cache_root(), self._files.digest)
+        if found is None:
+            from wotd.embeddings.network import Network
+
+            Network(self._plan())
+            found = find_calibration(cache_root(), self._files.digest)
+        if found is None:
+            raise EmbeddingError(
+                f"the calibration of {self.model_name} for int8 cannot be kept in {cache_root()}; "
+                "set WOTD_CACHE to a folder that can be written."
+            )
+        return found
+
     def _load(self) -> Network | Workers:
         with self._loading:
             if self._network is None:
@@ -233,8 +271,12 @@ class SentenceTransformerEmbedder(Embedder):
             folder=self._folder.path,
             source=self._folder.source,
             prompt=self.prompt,
-            device=self.device,
+            device="cpu" if self.backend != "torch" and self.device == "auto" else self.device,
             precision=self.precision,
+            backend=self.backend,
+            store=cache_root(),
+            digest=self._files.digest,
+            calibration=self._given_calibration,
             batch_tokens=self.batch_tokens,
             trust_remote_code=self.trust_remote_code,
             local_files_only=local_only(self.local_files_only),
@@ -314,6 +356,10 @@ def load_embedder(
     rest.pop("batch_size", None)  # kept by versions before batches were bounded by tokens
     chosen = {"model": model, "backend": backend, "precision": precision}
     rest |= {name: value for name, value in chosen.items() if value is not None}
+    if rest.get("precision") == "int8" and (folder / CALIBRATION_FILE).is_file():
+        from wotd.embeddings.backends import Calibration
+
+        rest["calibration"] = Calibration.load(folder / CALIBRATION_FILE)
     try:
         return SentenceTransformerEmbedder(
             **rest,

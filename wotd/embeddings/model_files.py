@@ -46,6 +46,11 @@ class ModelDescription:
     truncate_dim: int | None
     """The size to which the model itself cuts its vectors."""
 
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 over all that decides what the network computes of tokens and which tokens it reads."""
+        return _canonical_hash([self.weights_sha256, self.tokenizer_sha256, self.configuration_sha256])
+
 
 def describe_model(folder: Path) -> ModelDescription:
     """Hash and read the files of a model folder.

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wotd.embeddings.backends import with_backend
 from wotd.embeddings.base import Vectors
 from wotd.embeddings.batching import Rows, TokenCounter, plan_batches
+from wotd.embeddings.location import cache_root
 from wotd.embeddings.model_files import refuse_pickled_weights
 from wotd.errors import EmbeddingError
 from wotd.redaction import redacted, redacted_logs
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from wotd.embeddings.backends import Calibration
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,13 @@ class NetworkPlan:
     """Stands before every text."""
     device: str = "auto"
     precision: str = "float32"
+    backend: str = "torch"
+    store: Path | None = None
+    """Where models exported for other backends are kept; only torch does without."""
+    digest: str = ""
+    """Of the model's files, to find an exported one by."""
+    calibration: Calibration | None = None
+    """Ranges for int8; None: those in the store, else new ones."""
     batch_tokens: int | None = None
     """Most tokens of a batch, padding included; None: as the device likes it."""
     trust_remote_code: bool = False
@@ -153,7 +164,6 @@ def chosen_device(name: str, number: int = 0) -> str:
 
 def _loaded(plan: NetworkPlan) -> SentenceTransformer:
     refuse_pickled_weights(plan.folder)
-    import torch
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -166,7 +176,6 @@ def _loaded(plan: NetworkPlan) -> SentenceTransformer:
                 local_files_only=plan.local_files_only or not plan.trust_remote_code,
                 model_kwargs={"use_safetensors": True},
             )
-        network.to(dtype=getattr(torch, plan.precision))
     except Exception as error:  # whatever a foreign model folder makes the loader raise
         with redacted_logs():
             logger.debug("the embedding model %s cannot be loaded", plan.model, exc_info=error)
@@ -175,6 +184,15 @@ def _loaded(plan: NetworkPlan) -> SentenceTransformer:
             f"the embedding model {plan.model} from the {plan.source} at {plan.folder} cannot be loaded: {reason}"
         ) from None  # the loader may have asked the hub, and its exceptions may hold a token
     network.eval()
+    network = with_backend(
+        network,
+        plan.backend,
+        plan.precision,
+        model=plan.model,
+        store=plan.store or cache_root(),
+        digest=plan.digest,
+        calibration=plan.calibration,
+    )
     network.truncate_dim = None  # cutting is done by the embedder, where vectors are normalised again
     return network
 

@@ -19,7 +19,7 @@ from wotd.embeddings.base import Embedder, Vectors
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import EmbeddingError
 
-LEAST_COSINES = {"float32": 0.99999, "float16": 0.9995, "bfloat16": 0.995, "int8": 0.97}
+LEAST_COSINES = {"float32": 0.99999, "float16": 0.9995, "bfloat16": 0.995, "int8": 0.98}
 """By precision, the least cosine with the vectors of float32 that a backend must reach on every probe text."""
 
 

@@ -1,0 +1,281 @@
+"""Bodies of networks that other backends run: the same vectors in any batch, from files that are checked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from wotd.embeddings.backends import BACKENDS, Calibration, checked_arithmetic, find_calibration, with_backend
+from wotd.embeddings.backends.calibration import calibrate, calibration_texts
+from wotd.embeddings.backends.exchange import _OnnxBody, _OpenVinoBody
+from wotd.errors import EmbeddingError
+
+TEXTS = ["", "rain", "the cold sea", "the wind was cold and the sea was dark", "the sea and the wind " * 30]
+DIGEST = "d" * 64
+OTHERS = [(backend, precision) for backend in ("onnx", "openvino") for precision in BACKENDS[backend]]
+EXACT = [("onnx", "float32"), ("openvino", "float32")]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+def loaded(path: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(path), device="cpu")
+
+
+def exchanged(path: Path, store: Path, backend: str, precision: str, **more: object) -> SentenceTransformer:
+    return with_backend(loaded(path), backend, precision, model="tiny", store=store, digest=DIGEST, **more)  # type: ignore[arg-type]
+
+
+def graphs(store: Path) -> list[Path]:
+    return sorted(store.glob("models/*/*/model.onnx"))
+
+
+@pytest.mark.parametrize(("backend", "precision"), EXACT)
+def test_float32_gives_the_vectors_of_torch_in_any_batch(
+    tiny_model_path: Path, store: Path, backend: str, precision: str
+) -> None:
+    expected = loaded(tiny_model_path).encode(TEXTS)
+    network = exchanged(tiny_model_path, store, backend, precision)
+    np.testing.assert_allclose(network.encode(TEXTS), expected, atol=1e-5)
+    for text, vector in zip(TEXTS, expected, strict=True):
+        np.testing.assert_allclose(network.encode([text])[0], vector, atol=1e-5)
+
+
+@pytest.mark.parametrize(("backend", "precision"), OTHERS)
+def test_it_is_the_other_backend_that_computes(
+    tiny_model_path: Path, store: Path, backend: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = exchanged(tiny_model_path, store, backend, precision)
+    body = _OnnxBody if backend == "onnx" else _OpenVinoBody
+    run, shapes = body.run, []
+    monkeypatch.setattr(body, "run", lambda self, arrays: shapes.append(arrays["input_ids"].shape) or run(self, arrays))
+    network.encode(["rain", "the cold sea"])
+    assert [shape[0] for shape in shapes] == [2]
+
+
+@pytest.mark.parametrize(("backend", "precision"), OTHERS)
+def test_a_vector_does_not_depend_on_the_texts_beside_it(
+    tiny_model_path: Path, store: Path, backend: str, precision: str
+) -> None:
+    network = exchanged(tiny_model_path, store, backend, precision)
+    together = network.encode(TEXTS)
+    alone = np.stack([network.encode([text])[0] for text in TEXTS])
+    # In few digits, a last digit that padding changes may round a number to its neighbour.
+    np.testing.assert_allclose(together, alone, atol={"float32": 1e-6, "int8": 5e-3, "bfloat16": 2e-2}[precision])
+
+
+def test_scales_of_the_batch_would_let_it_depend_on_them(tiny_model_path: Path, store: Path, tmp_path: Path) -> None:
+    """Why int8 takes its scales from a calibration."""
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    network = exchanged(tiny_model_path, store, "onnx", "float32")
+    (graph,) = [path for path in graphs(store) if path.parent.name.startswith("float32")]
+    quantize_dynamic(graph, tmp_path / "dynamic.onnx", weight_type=QuantType.QInt8)
+    session = onnxruntime.InferenceSession(str(tmp_path / "dynamic.onnx"))
+    body = next(module for module in network.modules() if isinstance(module, _OnnxBody))
+    body._sessions = {torch.get_num_threads(): session}
+    assert influence(network) > 1e-5
+    assert influence(exchanged(tiny_model_path, store, "onnx", "int8")) < 1e-6
+
+
+def influence(network: SentenceTransformer) -> float:
+    """How far the texts beside it, of the same length, move the vector of a text."""
+    alone = network.encode(["the cold sea"])[0]
+    beside = [network.encode(["the cold sea", text])[0] for text in ("the dark rain", "wind and sea", "cold was dark")]
+    return max(float(np.abs(vector - alone).max()) for vector in beside)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_int8_is_near_and_deterministic(tiny_model_path: Path, store: Path, tmp_path: Path, backend: str) -> None:
+    expected = loaded(tiny_model_path).encode(TEXTS, normalize_embeddings=True)
+    here = exchanged(tiny_model_path, store, backend, "int8").encode(TEXTS, normalize_embeddings=True)
+    assert (here * expected).sum(1).min() > 0.98
+    assert np.abs(here - expected).max() > 1e-5, "it is coarser than float32"
+    elsewhere = exchanged(tiny_model_path, tmp_path, backend, "int8").encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_array_equal(here, elsewhere)
+
+
+def test_a_calibration_survives_json_and_gives_the_same_vectors(tiny_model_path: Path, tmp_path: Path) -> None:
+    first = exchanged(tiny_model_path, tmp_path / "one", "onnx", "int8")
+    found = find_calibration(tmp_path / "one", DIGEST)
+    assert found is not None
+    found.save(tmp_path / "kept.json")
+    again = Calibration.load(tmp_path / "kept.json")
+    assert (again, again.sha256) == (found, found.sha256)
+    second = exchanged(tiny_model_path, tmp_path / "two", "onnx", "int8", calibration=again)
+    np.testing.assert_array_equal(first.encode(TEXTS), second.encode(TEXTS))
+    assert find_calibration(tmp_path / "two", DIGEST) is None, "what is given is not taken for the model's own"
+
+
+def test_another_calibration_is_another_model(tiny_model_path: Path, store: Path) -> None:
+    network = loaded(tiny_model_path)
+    own = calibrate(network, network[0].get_submodule("model"))
+    half = Calibration(
+        {name: [value / 4 for value in values] for name, values in own.lowest.items()},
+        {name: [value / 4 for value in values] for name, values in own.highest.items()},
+    )
+    assert half.sha256 != own.sha256
+    clipped = exchanged(tiny_model_path, store, "onnx", "int8", calibration=half).encode(TEXTS)
+    assert np.abs(clipped - exchanged(tiny_model_path, store, "onnx", "int8").encode(TEXTS)).max() > 1e-3
+
+
+def test_calibration_texts_are_the_same_every_time() -> None:
+    texts = calibration_texts()
+    assert texts == calibration_texts()
+    assert len(set(texts)) == len(texts) > 100
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"lowest": {}}',
+        '{"lowest": {"a": [1.0]}, "highest": {"a": [0.0]}}',
+        '{"lowest": {"a": 1}, "highest": {"a": 1}}',
+        '{"lowest": {"a": [1.0]}, "highest": {"b": [2.0]}}',
+    ],
+)
+def test_a_damaged_calibration_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "calibration.json").write_text(content)
+    with pytest.raises(EmbeddingError, match=r"calibration\.json cannot be read .* damaged"):
+        Calibration.load(tmp_path / "calibration.json")
+
+
+# --- files
+
+
+def test_an_exported_body_is_kept_and_used_again(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+    assert len(graphs(tmp_path)) == 1
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: pytest.fail("exported again"))
+    exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+    exchanged(tiny_model_path, tmp_path, "openvino", "float32")
+    exchanged(tiny_model_path, tmp_path, "openvino", "int8")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("damage", ["a byte", "cut", "no checksum", "no graph"])
+def test_a_damaged_body_is_exported_anew(tiny_model_path: Path, tmp_path: Path, precision: str, damage: str) -> None:
+    expected = exchanged(tiny_model_path, tmp_path, "onnx", precision).encode(TEXTS)
+    (graph,) = [path for path in graphs(tmp_path) if path.parent.name.startswith(precision)]
+    content = graph.read_bytes()
+    if damage == "a byte":
+        graph.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    elif damage == "cut":
+        graph.write_bytes(content[:-9])
+    else:
+        (graph.with_name("sha256") if damage == "no checksum" else graph).unlink()
+    np.testing.assert_array_equal(exchanged(tiny_model_path, tmp_path, "onnx", precision).encode(TEXTS), expected)
+    assert graph.read_bytes() == content
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
+def test_a_disk_that_fails_leaves_nothing_half_written(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wotd.embeddings.backends.exchange.write_atomically", full)
+    with pytest.raises(EmbeddingError, match=r"exported model cannot be kept in .*: No space left .*WOTD_CACHE"):
+        exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_threads_may_compute_at_once(tiny_model_path: Path, store: Path) -> None:
+    for backend in ("onnx", "openvino"):
+        network = exchanged(tiny_model_path, store, backend, "float32")
+        expected, failures = network.encode(TEXTS), []
+
+        def compute(network: SentenceTransformer = network, expected: np.ndarray = expected) -> None:
+            torch.set_num_threads(1)
+            for _ in range(5):
+                failures.extend([1] * (not np.allclose(network.encode(TEXTS), expected, atol=1e-6)))  # noqa: B023
+
+        threads = [threading.Thread(target=compute) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+
+
+# --- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "sentence"),
+    [
+        ("jax", "float32", r"backend is 'jax'; expected one of torch, onnx, openvino\."),
+        ("torch", "int8", r"precision is 'int8'; .*=torch expected .*; int8 is computed by onnx"),
+        ("onnx", "float16", r"'float16'; .*=onnx expected one of float32, int8; float16 is computed by torch"),
+        ("openvino", "float64", r"precision is 'float64'; .* expected one of float32, bfloat16, int8\."),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together(backend: str, precision: str, sentence: str) -> None:
+    with pytest.raises(EmbeddingError, match=sentence):
+        checked_arithmetic(backend, precision)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_missing_extra_is_named(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wotd.embeddings.backends.find_spec", lambda name: None if name.startswith("onnx") else 1)
+    with pytest.raises(EmbeddingError, match=rf"needs onnx, onnxscript.*: pip install 'wotd\[{backend}\]'"):
+        checked_arithmetic(backend, "float32")
+    checked_arithmetic("torch", "float32")
+
+
+def test_a_cpu_does_not_imitate_float16(tiny_model_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmbeddingError, match="'float16', which a CPU only imitates; expected float32 or bfloat16"):
+        exchanged(tiny_model_path, tmp_path, "torch", "float16")
+
+
+def test_a_model_without_a_transformer_is_torchs(tmp_path: Path) -> None:
+    from sentence_transformers.sentence_transformer.modules import BoW
+
+    network = SentenceTransformer(modules=[BoW(["rain", "sea"])], device="cpu")
+    with pytest.raises(
+        EmbeddingError, match=r"begins with BoW and has no transformer .*; use embedding\.backend=torch"
+    ):
+        with_backend(network, "onnx", "float32", model="words", store=tmp_path, digest=DIGEST)
+
+
+def test_a_model_that_is_too_large_for_a_graph(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wotd.embeddings.backends.exchange._MOST_BYTES", 100)
+    with pytest.raises(EmbeddingError, match="GB of weights, more than fit into one graph"):
+        exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+
+
+def test_a_model_that_cannot_be_exported(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no such operator\nand much more")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(EmbeddingError, match=r"tiny cannot be exported for .*=onnx: no such operator; use"):
+        exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+
+
+def test_the_store_is_plain_files(tiny_model_path: Path, store: Path) -> None:
+    exchanged(tiny_model_path, store, "onnx", "int8")
+    names = {path.name for path in store.rglob("*") if path.is_file()}
+    assert names == {"model.onnx", "sha256", "calibration.json"}
+    (calibration,) = store.rglob("calibration.json")
+    assert set(json.loads(calibration.read_text())) == {"lowest", "highest"}

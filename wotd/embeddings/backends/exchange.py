@@ -1,0 +1,260 @@
+"""The body of a network, exported once as an ONNX graph, kept, and run by another backend."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import uuid
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from wotd.embeddings.backends.calibration import (
+    Calibration,
+    calibrate,
+    calibration_file,
+    find_calibration,
+    model_store,
+)
+from wotd.embeddings.shard_file import write_atomically
+from wotd.errors import EmbeddingError
+from wotd.provenance import file_sha256
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+
+_GRAPH, _CHECKSUM = "model.onnx", "sha256"
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_MOST_BYTES = 1_800_000_000
+"""A graph with its weights is one protobuf message, of which none is larger than 2 GiB."""
+
+
+def exchange_body(
+    network: SentenceTransformer,
+    backend: str,
+    precision: str,
+    *,
+    model: str,
+    store: Path,
+    digest: str,
+    calibration: Calibration | None,
+) -> None:
+    """Put a body that another backend runs in the place of the network's own.
+
+    Raises:
+        EmbeddingError: if the network has no body that can be exported.
+    """
+    first = network[0]
+    # Sentence-transformers 6 calls it model and keeps the old name as a property, which assigning would miss.
+    slot = next((name for name in ("model", "auto_model") if name in dict(first.named_children())), None)
+    if slot is None:
+        raise EmbeddingError(
+            f"the embedding model {model} begins with {type(first).__name__} and has no transformer that "
+            f"embedding.backend={backend} could compute; use embedding.backend=torch."
+        )
+    body = first.get_submodule(slot)
+    exported = _exported(network, body, store, digest, model, backend)
+    if precision == "int8":
+        exported = _quantised(network, body, exported, store, digest, calibration)
+    runs = _OnnxBody if backend == "onnx" else _OpenVinoBody
+    setattr(first, slot, runs(body.config, exported, precision))
+
+
+class _Exported(torch.nn.Module):
+    """A body with its inputs in a fixed order and one output."""
+
+    def __init__(self, body: torch.nn.Module, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.body, self.names = body, names
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.body(**dict(zip(self.names, inputs, strict=True)), return_dict=True)[0]
+
+
+class _Body(torch.nn.Module):
+    """Stands where the transformer stood."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        # What asks a network for its device asks its parameters.
+        self.register_parameter("place", torch.nn.Parameter(torch.zeros(1), requires_grad=False))
+
+    def forward(self, **features: Any) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        arrays = {name: features[name].numpy() for name in self.inputs if features.get(name) is not None}
+        return BaseModelOutput(last_hidden_state=torch.from_numpy(self.run(arrays)))
+
+    inputs: tuple[str, ...] = ()
+
+    def run(self, arrays: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class _OnnxBody(_Body):
+    """Run by ONNX Runtime, with the cores torch has in the calling thread."""
+
+    def __init__(self, config: Any, graph: Path, precision: str) -> None:
+        super().__init__(config)
+        del precision  # the graph holds it
+        self._graph = graph
+        self._sessions: dict[int, Any] = {}
+        self.inputs = tuple(each.name for each in self._session().get_inputs())
+
+    def run(self, arrays: dict[str, Any]) -> Any:
+        return self._session().run(None, arrays)[0]
+
+    def _session(self) -> Any:
+        cores = torch.get_num_threads()
+        if cores not in self._sessions:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = cores
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            self._sessions[cores] = onnxruntime.InferenceSession(
+                str(self._graph), options, providers=["CPUExecutionProvider"]
+            )
+        return self._sessions[cores]
+
+
+class _OpenVinoBody(_Body):
+    """Run by OpenVINO on the CPU."""
+
+    def __init__(self, config: Any, graph: Path, precision: str) -> None:
+        super().__init__(config)
+        import openvino
+
+        core = openvino.Core()
+        # Without the hint it would compute in bfloat16 wherever a processor can.
+        hint = {"bfloat16": "bf16"}.get(precision, "f32")
+        cores = torch.get_num_threads()
+        self._compiled = core.compile_model(
+            core.read_model(graph),
+            "CPU",
+            {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": cores, "NUM_STREAMS": cores},
+        )
+        self.inputs = tuple(each.get_any_name() for each in self._compiled.inputs)
+
+    def run(self, arrays: dict[str, Any]) -> Any:
+        request = self._compiled.create_infer_request()  # one a call: requests are not shared between threads
+        return request.infer(arrays)[self._compiled.output(0)].copy()
+
+
+def _exported(
+    network: SentenceTransformer, body: torch.nn.Module, store: Path, digest: str, model: str, backend: str
+) -> Path:
+    """The graph of the body in float32, exported unless it is kept."""
+    folder = model_store(store, digest) / f"float32-torch{version('torch').partition('+')[0]}-{version('transformers')}"
+    if (kept := _kept(folder)) is not None:
+        return kept
+    if (size := sum(4 * weights.numel() for weights in body.parameters())) > _MOST_BYTES:
+        raise EmbeddingError(
+            f"the embedding model {model} has {size / 1e9:.1f} GB of weights, more than fit into one graph for "
+            f"embedding.backend={backend}; use embedding.backend=torch."
+        )
+    logger.info("exporting %s for other backends, once", model)
+    example = network.preprocess(["a short text", "and another one that is somewhat longer than the first"])
+    names = tuple(name for name in _INPUTS if name in example)
+    dynamic = torch.export.Dim.DYNAMIC
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _Exported(body, names).eval(),
+                tuple(example[name] for name in names),
+                dynamo=True,
+                input_names=list(names),
+                output_names=["last_hidden_state"],
+                dynamic_shapes=(tuple({0: dynamic, 1: dynamic} for _ in names),),
+                verbose=False,
+            )
+        content = bytes(program.model_proto.SerializeToString()) if program else b""
+    except Exception as error:  # whatever a foreign architecture makes the exporter raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EmbeddingError(
+            f"the embedding model {model} cannot be exported for embedding.backend={backend}: {reason}; "
+            "use embedding.backend=torch."
+        ) from error
+    return _keep(folder, content)
+
+
+def _quantised(
+    network: SentenceTransformer,
+    body: torch.nn.Module,
+    exported: Path,
+    store: Path,
+    digest: str,
+    calibration: Calibration | None,
+) -> Path:
+    """The graph with linear layers in int8."""
+    if calibration is None:
+        calibration = find_calibration(store, digest)
+    if calibration is None:
+        calibration = calibrate(network, body)
+        path = calibration_file(store, digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
+        calibration.save(temporary)
+        temporary.replace(path)
+    folder = exported.parent.with_name(f"int8-{calibration.sha256[:16]}-{exported.parent.name.partition('-')[2]}")
+    if (kept := _kept(folder)) is not None:
+        return kept
+    from wotd.embeddings.backends.quantisation import quantised
+
+    return _keep(folder, quantised(exported, body, calibration))
+
+
+def _kept(folder: Path) -> Path | None:
+    """The graph in a folder if it is what was written there."""
+    graph = folder / _GRAPH
+    try:
+        if file_sha256(graph) == (folder / _CHECKSUM).read_text(encoding="ascii"):
+            return graph
+        logger.warning("the exported model %s is damaged and is made anew", graph)
+    except OSError:
+        return None
+    return None
+
+
+def _keep(folder: Path, content: bytes) -> Path:
+    """Write a graph so that it is there whole or not at all.
+
+    Raises:
+        EmbeddingError: if the disk does not take it.
+    """
+    temporary = folder.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir(parents=True)
+        write_atomically(temporary / _GRAPH, content)
+        write_atomically(temporary / _CHECKSUM, hashlib.sha256(content).hexdigest().encode("ascii"))
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if _kept(folder) is None:  # else another process was quicker
+            raise EmbeddingError(
+                f"the exported model cannot be kept in {folder.parent}: {error.strerror or error}; "
+                "make room, or set WOTD_CACHE to another folder."
+            ) from error
+    return folder / _GRAPH
+
+
+class _quiet:  # noqa: N801  a context manager, used as a function
+    """Without the exporter's reports, which go to stderr and the log."""
+
+    def __enter__(self) -> None:
+        self._loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+        self._levels = [each.level for each in self._loggers]
+        for each in self._loggers:
+            each.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for each, level in zip(self._loggers, self._levels, strict=True):
+            each.setLevel(level)
