@@ -248,9 +248,7 @@ def test_a_model_without_a_transformer_is_torchs(tmp_path: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import BoW
 
     network = SentenceTransformer(modules=[BoW(["rain", "sea"])], device="cpu")
-    with pytest.raises(
-        EmbeddingError, match=r"begins with BoW and has no transformer .*; use embedding\.backend=torch"
-    ):
+    with pytest.raises(EmbeddingError, match=r"begins with BoW and has no transformer .*; use .*=torch"):
         with_backend(network, "onnx", "float32", model="words", store=tmp_path, digest=DIGEST)
 
 
