@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -193,7 +195,27 @@ def test_a_disk_that_fails_leaves_nothing_half_written(
     monkeypatch.setattr("wotd.embeddings.backends.exchange.write_atomically", full)
     with pytest.raises(EmbeddingError, match=r"exported model cannot be kept in .*: No space left .*WOTD_CACHE"):
         exchanged(tiny_model_path, tmp_path, "onnx", "float32")
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_processes_at_once_export_one_body(tiny_model_path: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "import torch\n"
+        "from sentence_transformers import SentenceTransformer\n"
+        "from wotd.embeddings.backends import with_backend\n"
+        "export, exports = torch.onnx.export, []\n"
+        "torch.onnx.export = lambda *a, **k: exports.append(1) or export(*a, **k)\n"
+        "network = SentenceTransformer(sys.argv[1], device='cpu')\n"
+        "with_backend(network, 'onnx', 'int8', model='m', store=pathlib.Path(sys.argv[2]), digest='d' * 64)\n"
+        "print(len(exports), float(network.encode(['the cold sea']).sum()))\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tiny_model_path), str(tmp_path)]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = [process.communicate(timeout=120)[0].split() for process in processes]
+    assert sorted(exports for exports, _ in printed) == ["0", "0", "1"]
+    assert len({total for _, total in printed}) == 1
+    assert len(graphs(tmp_path)) == 2
 
 
 def test_threads_may_compute_at_once(tiny_model_path: Path, store: Path) -> None:
@@ -274,6 +296,6 @@ def test_a_model_that_cannot_be_exported(
 def test_the_store_is_plain_files(tiny_model_path: Path, store: Path) -> None:
     exchanged(tiny_model_path, store, "onnx", "int8")
     names = {path.name for path in store.rglob("*") if path.is_file()}
-    assert names == {"model.onnx", "sha256", "calibration.json"}
+    assert names == {"model.onnx", "sha256", "calibration.json", ".lock"}
     (calibration,) = store.rglob("calibration.json")
     assert set(json.loads(calibration.read_text())) == {"lowest", "highest"}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wotd.embeddings.fingerprint import PROBE_TEXTS
+from wotd.embeddings.shard_file import write_atomically
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ class Calibration:
         return hashlib.sha256(self._json().encode("ascii")).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(self._json() + "\n", encoding="ascii")
+        """Write it as JSON, whole or not at all; makes the folder if need be.
+
+        Raises:
+            OSError: if the disk does not take it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (self._json() + "\n").encode("ascii"))
 
     @classmethod
     def load(cls, path: Path) -> Calibration:

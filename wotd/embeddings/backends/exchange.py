@@ -6,6 +6,8 @@ import hashlib
 import logging
 import shutil
 import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from wotd.embeddings.backends.calibration import (
     find_calibration,
     model_store,
 )
+from wotd.embeddings.locks import locked
 from wotd.embeddings.shard_file import write_atomically
 from wotd.errors import EmbeddingError
 from wotd.provenance import file_sha256
@@ -76,7 +79,7 @@ class _Exported(torch.nn.Module):
         return self.body(**dict(zip(self.names, inputs, strict=True)), return_dict=True)[0]
 
 
-class _Body(torch.nn.Module):
+class _Body(torch.nn.Module, ABC):
     """Stands where the transformer stood."""
 
     def __init__(self, config: Any) -> None:
@@ -93,8 +96,9 @@ class _Body(torch.nn.Module):
 
     inputs: tuple[str, ...] = ()
 
+    @abstractmethod
     def run(self, arrays: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """Hidden states of a batch, float32 [B, T, H], from its int64 inputs, each [B, T]."""
 
 
 class _OnnxBody(_Body):
@@ -153,8 +157,15 @@ def _exported(
 ) -> Path:
     """The graph of the body in float32, exported unless it is kept."""
     folder = model_store(store, digest) / f"float32-torch{version('torch').partition('+')[0]}-{version('transformers')}"
-    if (kept := _kept(folder)) is not None:
-        return kept
+    return _kept_or_made(folder, lambda: _graph_of(network, body, model, backend))
+
+
+def _graph_of(network: SentenceTransformer, body: torch.nn.Module, model: str, backend: str) -> bytes:
+    """Export the body.
+
+    Raises:
+        EmbeddingError: if it is too large, or the exporter does not know what it is made of.
+    """
     if (size := sum(4 * weights.numel() for weights in body.parameters())) > _MOST_BYTES:
         raise EmbeddingError(
             f"the embedding model {model} has {size / 1e9:.1f} GB of weights, more than fit into one graph for "
@@ -175,14 +186,13 @@ def _exported(
                 dynamic_shapes=(tuple({0: dynamic, 1: dynamic} for _ in names),),
                 verbose=False,
             )
-        content = bytes(program.model_proto.SerializeToString()) if program else b""
+        return bytes(program.model_proto.SerializeToString()) if program else b""
     except Exception as error:  # whatever a foreign architecture makes the exporter raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EmbeddingError(
             f"the embedding model {model} cannot be exported for embedding.backend={backend}: {reason}; "
             "use embedding.backend=torch."
         ) from error
-    return _keep(folder, content)
 
 
 def _quantised(
@@ -198,17 +208,14 @@ def _quantised(
         calibration = find_calibration(store, digest)
     if calibration is None:
         calibration = calibrate(network, body)
-        path = calibration_file(store, digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
-        calibration.save(temporary)
-        temporary.replace(path)
+        try:
+            calibration.save(calibration_file(store, digest))
+        except OSError as error:
+            raise _not_kept(model_store(store, digest), error) from error
     folder = exported.parent.with_name(f"int8-{calibration.sha256[:16]}-{exported.parent.name.partition('-')[2]}")
-    if (kept := _kept(folder)) is not None:
-        return kept
     from wotd.embeddings.backends.quantisation import quantised
 
-    return _keep(folder, quantised(exported, body, calibration))
+    return _kept_or_made(folder, lambda: quantised(exported, body, calibration))
 
 
 def _kept(folder: Path) -> Path | None:
@@ -223,27 +230,42 @@ def _kept(folder: Path) -> Path | None:
     return None
 
 
-def _keep(folder: Path, content: bytes) -> Path:
-    """Write a graph so that it is there whole or not at all.
+def _kept_or_made(folder: Path, make: Callable[[], bytes]) -> Path:
+    """The graph in a folder, made if it is not there, once by however many processes want it.
 
     Raises:
         EmbeddingError: if the disk does not take it.
     """
+    if (kept := _kept(folder)) is not None:
+        return kept
+    try:
+        with locked(folder.parent):
+            return _kept(folder) or _keep(folder, make())
+    except OSError as error:
+        raise _not_kept(folder.parent, error) from error
+
+
+def _keep(folder: Path, content: bytes) -> Path:
+    """Write a graph so that it is there whole or not at all; only under the lock."""
+    for leftover in folder.parent.glob(".tmp-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary = folder.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         write_atomically(temporary / _GRAPH, content)
         write_atomically(temporary / _CHECKSUM, hashlib.sha256(content).hexdigest().encode("ascii"))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-    except OSError as error:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        if _kept(folder) is None:  # else another process was quicker
-            raise EmbeddingError(
-                f"the exported model cannot be kept in {folder.parent}: {error.strerror or error}; "
-                "make room, or set WOTD_CACHE to another folder."
-            ) from error
     return folder / _GRAPH
+
+
+def _not_kept(folder: Path, error: OSError) -> EmbeddingError:
+    return EmbeddingError(
+        f"the exported model cannot be kept in {folder}: {error.strerror or error}; "
+        "make room, or set WOTD_CACHE to another folder."
+    )
 
 
 class _quiet:  # noqa: N801  a context manager, used as a function
