@@ -62,6 +62,7 @@ def test_inspect_says_what_the_folder_is(shell, text_artifacts):
     assert (facts["works"], facts["passages"], facts["texts_kept"]) == (36, 144, True)
     assert (facts["quantizer"], facts["encode_mode"]) == ("hvq", "beam 16")
     assert facts["embedding"]["model"] == "lsa"
+    assert (facts["embedding"]["computed_by"], facts["embedding"]["fidelity"]) == ("numpy float32", None)
     assert facts["taxonomy"] == {"name": "literature", "version": 1}
     assert facts["seed"] == 0
     assert facts["files"]["encoder.safetensors"] == (text_artifacts / "encoder.safetensors").stat().st_size
@@ -74,6 +75,15 @@ def test_inspect_says_what_the_folder_is(shell, text_artifacts):
         "torch",
     ):
         assert part in table
+
+
+def test_inspect_says_how_near_another_backend_came(shell, text_artifacts, tmp_path):
+    copy = shutil.copytree(text_artifacts, tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    config["embedding"]["fidelity"] = {"mean_cosine": 0.9975, "least_cosine": 0.98765, "texts": 8}
+    config["embedding"]["fingerprint"] |= {"backend": "onnx", "precision": "int8"}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert said_of(shell, copy)["computed by"] == "onnx int8, cosine 0.98765 or more with torch float32"
 
 
 def test_inspect_of_bare_vectors(shell, vector_artifacts):

@@ -93,11 +93,24 @@ def training_results(folder: Path) -> dict[str, Any]:
     return results
 
 
+def _computed_by(embedding: dict[str, Any]) -> str:
+    """Backend and number format, and how near their vectors are to those of float32 torch where that is another."""
+    fidelity = embedding["fidelity"]
+    near = f", cosine {fidelity['least_cosine']:.5f} or more with torch float32" if fidelity else ""
+    return f"{embedding['computed_by']}{near}"
+
+
 def _embedding(artifacts: Artifacts) -> dict[str, Any] | None:
     fingerprint = artifacts.fingerprint
     if fingerprint is None:
         return None
-    return {"model": fingerprint.model, "revision": fingerprint.revision, "fingerprint": fingerprint.digest}
+    return {
+        "model": fingerprint.model,
+        "revision": fingerprint.revision,
+        "fingerprint": fingerprint.digest,
+        "computed_by": fingerprint.arithmetic,
+        "fidelity": artifacts.config["embedding"].get("fidelity"),
+    }
 
 
 def _features(artifacts: Artifacts) -> dict[str, Any] | None:
@@ -152,6 +165,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "embedding", f"{embedding['model']}, {facts['dimension']} dimensions"
         yield "  revision", embedding["revision"] or "–"
         yield "  fingerprint", embedding["fingerprint"]
+        yield "  computed by", _computed_by(embedding)
     else:
         yield "embedding", f"none: trained on vectors of length {facts['dimension']}"
     if features := facts["features"]:
