@@ -32,8 +32,9 @@ from wotd.configuration import check
 from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
 from wotd.data.splits import SPLIT_NAMES, TRAIN, VAL
+from wotd.embeddings.base import Embedder
 from wotd.embeddings.cache import EmbeddingCache
-from wotd.embeddings.verification import described
+from wotd.embeddings.embedder import load_embedder
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.evaluation import encode_vectors, evaluate, fit_probes
@@ -205,7 +206,7 @@ def _provenance(
     return {
         "embedding": None,
         "features": None,
-        **{name: described(embedder, cache.probe(embedder)) for name, embedder in seen.items() if embedder},
+        **{name: cache.described(embedder) for name, embedder in seen.items() if embedder},
         "taxonomy": None if taxonomy is None else taxonomy.to_mapping(),
         "named": config.model.get("level_sizes") is None,
         "align_to": str(continuity.align_to.folder) if continuity.align_to else None,
@@ -308,7 +309,10 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
     if embedding is not None and embedding["fingerprint"]["kind"] == "lsa":
         raise TrainingError(f"checkpoint {path} was trained on lsa, whose fitted state is in the run's artifacts only.")
     taxonomy = Taxonomy.from_mapping(provenance["taxonomy"]) if provenance["taxonomy"] else None
+    calibrated = _calibrated_embedder(embedding, path) if embedding is not None else None
     with artifact_folder.writing(output) as folder:
+        if calibrated is not None:
+            calibrated.save_state(folder)
         empty = torch.empty(0, len(encoder.level_sizes), dtype=torch.int64).numpy()
         artifact_folder.save_encoder(folder, encoder)
         write_semantic_ids(folder / artifact_folder.SEMANTIC_IDS, None, taxonomy, empty)
@@ -321,6 +325,24 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
             *(output, earlier, output, earlier, output),
         )
     return Path(output)
+
+
+def _calibrated_embedder(embedding: dict[str, Any], path: Path) -> Embedder | None:
+    """The embedder of a checkpoint if it computes by a calibration, which is then that of the run.
+
+    Raises:
+        TrainingError: if another calibration is kept on this machine.
+    """
+    expected = embedding["fingerprint"].get("calibration_sha256")
+    if not expected:
+        return None
+    embedder = load_embedder(embedding["settings"], path.parent)
+    if embedder.fingerprint.calibration_sha256 != expected:
+        raise TrainingError(
+            f"checkpoint {path} was trained with an int8 calibration that this machine does not have; it is in the "
+            "run's artifacts only."
+        )
+    return embedder
 
 
 def _counts(data: WOTDDataModule, trainer: lightning.Trainer) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,12 +76,39 @@ def test_probe_vectors_are_those_on_record(tmp_path: Path) -> None:
 
     fresh, later = Counting(), Counting()
     cache = EmbeddingCache(tmp_path)
-    np.testing.assert_array_equal(cache.probe(fresh), expected(PROBE_TEXTS))
+    np.testing.assert_array_equal(cache.described(fresh)["probe"], expected(PROBE_TEXTS))
     cache.embed(fresh, TEXTS)
     assert fresh.probed == 2
-    np.testing.assert_array_equal(EmbeddingCache(tmp_path).probe(later), expected(PROBE_TEXTS))
+    about = EmbeddingCache(tmp_path).described(later)
+    np.testing.assert_array_equal(np.asarray(about["probe"], np.float32), expected(PROBE_TEXTS))
+    assert about["fingerprint"] == later.fingerprint.to_mapping()
     EmbeddingCache(tmp_path).embed(later, TEXTS)
     assert later.probed == 0
+
+
+def test_a_backend_that_strays_is_refused_before_a_text_is_embedded(tmp_path: Path) -> None:
+    class Strayed(FakeEmbedder):
+        def reference(self) -> FakeEmbedder:
+            return FakeEmbedder("reference")
+
+        def probe(self) -> np.ndarray:
+            return super().probe()[::-1]
+
+    embedder = Strayed()
+    with pytest.raises(EmbeddingError, match="strays too far from numpy float32: cosine 0"):
+        EmbeddingCache(tmp_path).embed(embedder, TEXTS)
+    assert embedder.seen == []
+    assert not shards(tmp_path)
+
+
+def test_a_folder_that_was_pruned_gets_its_record_again(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path)
+    cache.embed(FakeEmbedder(), TEXTS[:40])
+    (folder,) = (tmp_path / "embeddings").iterdir()
+    shutil.rmtree(folder)
+    assert cache.embed(FakeEmbedder(), TEXTS).computed == 100
+    assert (folder / "fingerprint.json").is_file()
+    assert cache.folders()[0].fingerprint == FakeEmbedder().fingerprint
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", "{", '{"probe": 3}', "null"])

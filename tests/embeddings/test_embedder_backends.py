@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from sentence_transformers import SentenceTransformer
 
 from wotd.embeddings import EmbeddingCache, SentenceTransformerEmbedder, load_embedder, verify_embedder
+from wotd.embeddings.backends import Calibration
 from wotd.embeddings.embedder import CALIBRATION_FILE
-from wotd.embeddings.verification import LEAST_COSINES, Fidelity, described
+from wotd.embeddings.verification import LEAST_COSINES, SAME_COSINES, Fidelity, described
 from wotd.errors import EmbeddingError
 
 TEXTS = [f"{'the cold sea and the dark wind ' * (n % 7)} rain {n}" for n in range(60)]
@@ -54,6 +57,56 @@ def test_ranges_of_int8_travel_with_artifacts(
     np.testing.assert_array_equal(there.embed(TEXTS), here.embed(TEXTS))
     again = tiny(tiny_model_path, backend="onnx", precision="int8")
     assert again.fingerprint == here.fingerprint, "one model has one calibration"
+
+
+def test_the_ranges_of_artifacts_count_and_not_those_of_the_machine(tiny_model_path: Path, tmp_path: Path) -> None:
+    here = tiny(tiny_model_path, backend="onnx", precision="int8")
+    here.save_state(tmp_path)
+    own = Calibration.load(tmp_path / CALIBRATION_FILE)
+    quarter = Calibration(
+        {name: [value / 4 for value in values] for name, values in own.lowest.items()},
+        {name: [value / 4 for value in values] for name, values in own.highest.items()},
+    )
+    quarter.save(tmp_path / CALIBRATION_FILE)
+    there = load_embedder(here.settings(), tmp_path)
+    assert there.fingerprint.calibration_sha256 == quarter.sha256 != own.sha256
+    assert np.abs(there.embed(TEXTS) - here.embed(TEXTS)).max() > 1e-3
+
+
+def test_the_ranges_on_record_are_those_that_compute(tiny_model_path: Path, tmp_path: Path) -> None:
+    embedder = tiny(tiny_model_path, backend="onnx", precision="int8")
+    recorded, expected = embedder.fingerprint, embedder.embed(TEXTS)
+    again = tiny(tiny_model_path, backend="onnx", precision="int8")
+    assert again.fingerprint == recorded
+    (kept,) = (tmp_path / "cache" / "models").rglob("calibration.json")
+    changed = Calibration.load(kept)
+    Calibration(
+        {name: [value / 4 for value in values] for name, values in changed.lowest.items()},
+        {name: [value / 4 for value in values] for name, values in changed.highest.items()},
+    ).save(kept)
+    np.testing.assert_array_equal(again.embed(TEXTS), expected)
+
+
+@pytest.mark.parametrize("stored", ["bfloat16", "float16"])
+@pytest.mark.parametrize(("backend", "precision"), PAIRS)
+def test_weights_that_are_stored_in_fewer_digits_compute_in_as_many_as_asked(
+    tiny_model_path: Path, tmp_path: Path, backend: str, precision: str, stored: str
+) -> None:
+    network = SentenceTransformer(str(tiny_model_path), device="cpu").to(dtype=getattr(torch, stored))
+    network.save(str(tmp_path / "half"))
+    expected = tiny(tmp_path / "half", device="cpu").embed(TEXTS)
+    vectors = tiny(tmp_path / "half", backend=backend, precision=precision).embed(TEXTS)
+    assert Fidelity.between(vectors, expected).least_cosine >= LEAST_COSINES[precision]
+
+
+def test_drift_within_one_arithmetic_is_held_to_more_than_another_one(tiny_model_path: Path) -> None:
+    here = tiny(tiny_model_path, backend="onnx", precision="int8")
+    noise = np.random.default_rng(0).normal(size=here.probe().shape).astype(np.float32)
+    drifted = here.probe() + 0.02 * noise
+    assert LEAST_COSINES["int8"] < Fidelity.between(here.probe(), drifted).least_cosine < SAME_COSINES["int8"]
+    with pytest.raises(EmbeddingError, match=r"onnx int8 strays too far .* expected at least 0\.999"):
+        verify_embedder(here, here.fingerprint, drifted)
+    verify_embedder(here, tiny(tiny_model_path).fingerprint, drifted)
 
 
 def test_float32_has_no_state(tiny_model_path: Path, tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def list_cache(folder: DirOption = None, format_: FormatOption = None) -> None:
     kept: list[dict[str, Any]] = [
         {
             "model": each.fingerprint.model if each.fingerprint else None,
+            "computed_by": each.fingerprint.arithmetic if each.fingerprint else None,
+            "prompt": each.fingerprint.prompt if each.fingerprint else None,
+            "truncate_dim": each.fingerprint.truncate_dim if each.fingerprint else None,
             "dimension": each.fingerprint.dimension if each.fingerprint else None,
             "texts": each.rows,
             "bytes": each.bytes,
@@ -84,10 +87,19 @@ def list_cache(folder: DirOption = None, format_: FormatOption = None) -> None:
             yield f"{cache.root} keeps no embeddings yet"
             return
         numbers = ("dimension", "texts", "size")
-        table = new_table("model", *numbers, "used", "folder", numbers=numbers)
+        table = new_table("model", "computed by", *numbers, "used", "folder", numbers=numbers)
         for each in kept:
             day, texts = each["used"].partition("T")[0], f"{each['texts']:,}"
-            add_row(table, each["model"], each["dimension"], texts, size(each["bytes"]), day, each["path"])
+            add_row(
+                table,
+                each["model"],
+                each["computed_by"],
+                each["dimension"],
+                texts,
+                size(each["bytes"]),
+                day,
+                each["path"],
+            )
         yield table
 
     show(kept, format_, draw)

@@ -39,6 +39,9 @@ _AS_THE_MODEL_IS: dict[str, Any] = {
 """Options that say how a model is used, where nobody says it; artifacts say it themselves."""
 
 
+_FREE_FOR_ARTIFACTS = {"workers", "backend", "precision"}
+
+
 class NumberFormat(StrEnum):
     """How numbers are written."""
 
@@ -115,9 +118,12 @@ def embed(
         raise WrongUsageError("--texts needs an --output that is .parquet; a .npy holds numbers alone.")
     source = file_source(input_, text_column)
     if artifacts is not None:
-        if said := [f"--{name.replace('_', '-')}" for name, value in use.items() if value != _AS_THE_MODEL_IS[name]]:
+        changed = {name: value for name, value in use.items() if value != _AS_THE_MODEL_IS[name]}
+        if said := [f"--{name.replace('_', '-')}" for name in changed if name not in _FREE_FOR_ARTIFACTS]:
             raise WrongUsageError(f"{said[0]} goes with --model; artifacts say themselves how their model is used.")
-        view = load_model(artifacts, embedding_model=embedding_model, trust_remote_code=trust_remote_code).view
+        view = load_model(
+            artifacts, embedding_model=embedding_model, trust_remote_code=trust_remote_code, **changed
+        ).view
     elif embedding_model is not None:
         raise WrongUsageError("--embedding-model goes with --artifacts; --model takes a folder too.")
     else:

@@ -86,7 +86,7 @@ def evaluate(
         model = load_model(
             artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision, workers=workers
         )
-        other = None if against is None else _other(model, against, device)
+        other = None if against is None else _other(model, against, device, trust_remote_code)
         if vectors is not None:
             data["vectors"] = str(vectors)
             data["metrics"] = _on_vectors(model, other, vectors)
@@ -142,9 +142,9 @@ def _shared_levels(ours: Artifacts, theirs: Artifacts) -> tuple[list[int], list[
     return sizes, [index for index, (one, two) in enumerate(pairs) if one == two and not one.ranked]
 
 
-def _other(model: SemanticIDModel, against: Path, device: str) -> SemanticIDModel:
+def _other(model: SemanticIDModel, against: Path, device: str, trust_remote_code: bool) -> SemanticIDModel:
     """The artifacts to compare with, refused before anything is embedded where they cannot be compared."""
-    other = load_model(against, device)
+    other = load_model(against, device, trust_remote_code=trust_remote_code)
     _shared_levels(model.artifacts, other.artifacts)
     return other
 

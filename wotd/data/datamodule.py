@@ -151,6 +151,7 @@ class WOTDDataModule(lightning.LightningDataModule):
                 self.embedder.fit([self.corpora.texts[row] for row in self.rows(TRAIN)])
             view = TextView(self.embedder, self.features)
             cached = view.cached(EmbeddingCache(self.cache_dir), self.corpora.texts)
+            self.embedder.close()  # its memory, on a GPU too, is the training's now
         self.vectors = cached.vectors
         self.embedded = {"computed": cached.computed, "found": cached.found}
         logger.info(

@@ -10,7 +10,8 @@
 
 The embedding model is the one that the artifacts name, from the folder beside them where training
 put one; nothing here chooses another. One that runs Python code of its repository does so only if the
-environment says ``WOTD_TRUST_REMOTE_CODE=1``.
+environment says ``WOTD_TRUST_REMOTE_CODE=1``. ``WOTD_BACKEND`` and ``WOTD_PRECISION`` let another backend or number
+format compute embeddings, as ``--backend`` and ``--precision`` do on the shell.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def model_fn(model_dir: str) -> SemanticIDModel:
         device="cuda" if torch.cuda.is_available() else "cpu",
         embedding_model=str(beside) if beside.is_dir() else None,
         trust_remote_code=environ.get("WOTD_TRUST_REMOTE_CODE") == "1",
+        backend=environ.get("WOTD_BACKEND") or None,
+        precision=environ.get("WOTD_PRECISION") or None,
     )
     _warm_up(model.encoder, model.artifacts.row_dim, model.device)
     logger.info("ready: %s, %s levels", model.view.embedder.fingerprint.model, len(model.level_sizes))

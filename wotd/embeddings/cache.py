@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from wotd.embeddings.key_table import Rows, prefixes
 from wotd.embeddings.location import cache_root
 from wotd.embeddings.shard_file import Keys, set_aside_damaged
 from wotd.embeddings.shards import ShardFolder
+from wotd.embeddings.verification import described
 from wotd.errors import EmbeddingError
 
 logger = logging.getLogger(__name__)
@@ -125,14 +127,24 @@ class EmbeddingCache:
             yield self.embed(embedder, part, description=f"{description}{place}", total=expected).vectors
             done += len(part)
 
-    def probe(self, embedder: Embedder) -> Vectors:
-        """The probe vectors of an embedder, float32 [P, D]; those on record where it has embedded before.
+    def described(self, embedder: Embedder) -> dict[str, Any]:
+        """What artifacts keep of an embedder; its vectors of the probe texts as on record where it has embedded before.
 
         So a run whose texts are all kept loads no model, and says of its vectors what was true when they were made.
+
+        Raises:
+            EmbeddingError: if there is no record and its backend strays too far from float32 torch to be trusted.
         """
-        _, probe = recorded(self._folder(embedder.fingerprint, embedder.dimension).path)
-        kept = np.asarray(probe, np.float32)
-        return kept if kept.shape == (len(PROBE_TEXTS), embedder.dimension) else embedder.probe()
+        known = recorded(self._folder(embedder.fingerprint, embedder.dimension).path)
+        if known is None or np.shape(known.probe) != (len(PROBE_TEXTS), embedder.dimension):
+            return described(embedder)
+        return {
+            "settings": embedder.settings(),
+            "dimension": embedder.dimension,
+            "fingerprint": embedder.fingerprint.to_mapping(),
+            "probe": known.probe,
+            "fidelity": known.fidelity,
+        }
 
     def folders(self) -> list[CacheFolder]:
         """What the cache holds, by fingerprint."""

@@ -18,7 +18,7 @@ import numpy as np
 from wotd.embeddings.base import Embedder
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.embeddings.shard_file import damaged_files, shard_files, shard_rows, write_atomically
-from wotd.embeddings.verification import verify_embedder
+from wotd.embeddings.verification import measured, verify_embedder
 from wotd.errors import EmbeddingError
 
 _RECORD_FILE = "fingerprint.json"
@@ -53,9 +53,9 @@ class CacheFolder:
             with contextlib.suppress(OSError):  # it has just gone
                 about = file.stat()
                 size, used = size + about.st_size, max(used, about.st_mtime)
-        return cls(
-            path, recorded(path)[0], sum(map(shard_rows, shard_files(path))), size, tuple(damaged_files(path)), used
-        )
+        record = recorded(path)
+        fingerprint = record.fingerprint if record else None
+        return cls(path, fingerprint, sum(map(shard_rows, shard_files(path))), size, tuple(damaged_files(path)), used)
 
 
 def mark_used(folder: Path) -> None:
@@ -66,54 +66,60 @@ def mark_used(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Record:
-    """What a folder is to say of itself, if it does not say it yet."""
+    """What a folder says of itself, or is to say if it does not yet."""
 
     folder: Path
-    content: bytes | None
-    """None: it is there."""
+    fingerprint: Fingerprint
+    probe: list[Any]
+    """Vectors of the probe texts, [P, D]; of versions before there were any, empty."""
+    fidelity: dict[str, Any] | None
+    """How near they are to those of float32 torch; None where that is what computed them."""
 
     def write(self) -> None:
-        """Put it into the folder; only for who holds the folder's lock.
+        """Put it into the folder if none is there; only for who holds the folder's lock.
 
         Raises:
             OSError: if the disk does not take it.
         """
-        if self.content is not None:
-            write_atomically(self.folder / _RECORD_FILE, self.content)
+        known = recorded(self.folder)
+        if known is None or not known.probe:
+            about = self.fingerprint.to_mapping() | {"probe": self.probe, "fidelity": self.fidelity}
+            content = (json.dumps(about, ensure_ascii=False) + "\n").encode("utf-8")
+            write_atomically(self.folder / _RECORD_FILE, content)
 
 
 def checked_record(folder: Path, embedder: Embedder) -> Record:
     """Compare an embedder with the one whose vectors the folder holds, or make a record of it as the first.
 
     Raises:
-        EmbeddingError: if it does not give the probe vectors that were given before, or fails.
+        EmbeddingError: if it does not give the probe vectors that were given before, strays too far from
+            float32 torch to be trusted, or fails.
     """
-    fingerprint, probe = recorded(folder)
-    if fingerprint is not None and probe:
-        try:
-            verify_embedder(embedder, fingerprint, probe)
-        except EmbeddingError as error:
-            raise EmbeddingError(
-                f"the embedding cache {folder} holds vectors that are computed otherwise now: {error} "
-                f"`wotd cache prune --fingerprint {folder.name}` forgets them; WOTD_CACHE can name another cache."
-            ) from error
-        return Record(folder, None)
-    about: dict[str, Any] = embedder.fingerprint.to_mapping()
-    about["probe"] = [[float(value) for value in row] for row in embedder.probe()]
-    return Record(folder, (json.dumps(about, ensure_ascii=False) + "\n").encode("utf-8"))
+    known = recorded(folder)
+    if known is None or not known.probe:
+        about = measured(embedder)
+        return Record(folder, embedder.fingerprint, about["probe"], about["fidelity"])
+    try:
+        verify_embedder(embedder, known.fingerprint, known.probe)
+    except EmbeddingError as error:
+        raise EmbeddingError(
+            f"the embedding cache {folder} holds vectors that are computed otherwise now: {error} "
+            f"`wotd cache prune --fingerprint {folder.name}` forgets them; WOTD_CACHE can name another cache."
+        ) from error
+    return known
 
 
-def recorded(folder: Path) -> tuple[Fingerprint | None, list[Any]]:
-    """The fingerprint that a folder names, if it can be read and is the folder's, and its probe vectors, if any."""
+def recorded(folder: Path) -> Record | None:
+    """What a folder says of itself; None if that cannot be read or is about another one."""
     path = folder / _RECORD_FILE
     try:
         if path.stat().st_size > _LARGEST_RECORD:
-            return None, []
+            return None
         about = json.loads(path.read_text(encoding="utf-8"))
-        probe = about.pop("probe", [])
-        fingerprint = Fingerprint.from_mapping(about)
-        if not fingerprint.digest.startswith(folder.name) or np.asarray(probe, np.float32).ndim > 2:
-            return None, []
+        probe, fidelity = about.pop("probe", []), about.pop("fidelity", None)
+        record = Record(folder, Fingerprint.from_mapping(about), probe, fidelity)
+        if not record.fingerprint.digest.startswith(folder.name) or np.asarray(probe, np.float32).ndim > 2:
+            return None
     except (OSError, ValueError, TypeError, AttributeError, EmbeddingError):
-        return None, []
-    return fingerprint, probe
+        return None
+    return record

@@ -13,7 +13,7 @@ from filelock import BaseFileLock
 
 from wotd.embeddings import claims
 from wotd.embeddings.base import Embedder, Vectors
-from wotd.embeddings.cache_record import checked_record
+from wotd.embeddings.cache_record import Record, checked_record, recorded
 from wotd.embeddings.key_table import Rows
 from wotd.embeddings.locks import locked
 from wotd.embeddings.shard_file import Keys
@@ -60,6 +60,7 @@ class Computation:
         self._missing = missing
         self._size = size
         self._computed = 0
+        self._record: Record | None = None
 
     def run(self, description: str) -> int:
         """Embed the missing texts, or wait for those who do; how many were embedded here."""
@@ -88,6 +89,8 @@ class Computation:
                     theirs[0].wait(_POLL_SECONDS)
             if durable:
                 with locked(self._folder.path):
+                    if self._record is not None:
+                        self._record.write()  # the folder may have been pruned meanwhile
                     self._folder.tidy()
         return self._computed
 
@@ -106,14 +109,14 @@ class Computation:
                 raise self._unwritable(error) from error
             logger.warning("the embedding cache %s is read-only: what is embedded now is not kept", path)
             return False
-        if not self._folder.compared:
+        if not self._folder.compared or recorded(path) is None:
             record = checked_record(path, self._embedder)  # may load a model, for which nobody else has to wait
             try:
                 with locked(path):
                     record.write()
             except OSError as error:
                 raise self._unwritable(error) from error
-            self._folder.compared = True
+            self._folder.compared, self._record = True, record
         return True
 
     def _look_again(self, rows: Rows, advance: Advance, lock: BaseFileLock | None) -> tuple[Rows, list[claims.Claim]]:

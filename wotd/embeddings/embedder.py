@@ -210,7 +210,7 @@ class SentenceTransformerEmbedder(Embedder):
         from wotd.embeddings.network import Network
 
         network = self._load()
-        width = (network if isinstance(network, Network) else Network(self._plan())).width
+        width = (network if isinstance(network, Network) else Network(self._plan(self._calibration))).width
         if width is None:
             raise EmbeddingError(f"the embedding model {self.model_name} does not say how wide its vectors are.")
         return width
@@ -244,7 +244,7 @@ class SentenceTransformerEmbedder(Embedder):
         if found is None:
             from wotd.embeddings.network import Network
 
-            Network(self._plan())
+            Network(self._plan(None))  # measures and keeps them
             found = find_calibration(cache_root(), self._files.digest)
         if found is None:
             raise EmbeddingError(
@@ -259,11 +259,11 @@ class SentenceTransformerEmbedder(Embedder):
                 from wotd.embeddings.network import Network
                 from wotd.embeddings.workers import Workers
 
-                plan = self._plan()
+                plan = self._plan(self._calibration)
                 self._network = Network(plan) if self.workers == 1 else Workers(plan, self.workers)
             return self._network
 
-    def _plan(self) -> NetworkPlan:
+    def _plan(self, calibration: Calibration | None) -> NetworkPlan:
         from wotd.embeddings.network import NetworkPlan
 
         return NetworkPlan(
@@ -276,7 +276,7 @@ class SentenceTransformerEmbedder(Embedder):
             backend=self.backend,
             store=cache_root(),
             digest=self._files.digest,
-            calibration=self._given_calibration,
+            calibration=calibration,
             batch_tokens=self.batch_tokens,
             trust_remote_code=self.trust_remote_code,
             local_files_only=local_only(self.local_files_only),

@@ -101,7 +101,7 @@ class Fingerprint:
 
         Where files came from is named only if no hash of them can decide. Backend, precision and calibration are
         no difference of this kind: the same model, computed otherwise, is judged by its vectors
-        (:func:`~wotd.embeddings.base.verify_embedder`).
+        (:func:`~wotd.embeddings.verification.verify_embedder`).
         """
         hashed = bool(self.weights_sha256 and other.weights_sha256)
         passed_over = (*_ARITHMETIC, *_ORIGIN) if hashed else _ARITHMETIC

@@ -19,6 +19,9 @@ from wotd.embeddings.base import Embedder, Vectors
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import EmbeddingError
 
+SAME_COSINES = {"float32": 0.99999, "float16": 0.99999, "bfloat16": 0.9995, "int8": 0.999}
+"""The least cosine where both are computed in the same way; in few digits a last one may round to its neighbour."""
+
 LEAST_COSINES = {"float32": 0.99999, "float16": 0.9995, "bfloat16": 0.995, "int8": 0.98}
 """By precision, the least cosine with the vectors of float32 that a backend must reach on every probe text."""
 
@@ -41,20 +44,23 @@ class Fidelity:
         return cls(float(cosines.mean()), float(cosines.min()), len(cosines))
 
 
-def described(embedder: Embedder, probe_PD: Vectors | None = None) -> dict[str, Any]:
+def described(embedder: Embedder) -> dict[str, Any]:
     """What artifacts and checkpoints keep of an embedder, as plain data; :func:`verify_embedder` reads it.
-
-    Args:
-        embedder: whose vectors were used.
-        probe_PD: its vectors of the probe texts; None: computed now.
 
     Raises:
         EmbeddingError: if its backend strays too far from float32 torch to be trusted.
     """
-    probe_PD = embedder.probe() if probe_PD is None else probe_PD
+    return {"settings": embedder.settings(), "dimension": embedder.dimension, **measured(embedder)}
+
+
+def measured(embedder: Embedder) -> dict[str, Any]:
+    """The fingerprint of an embedder, its probe vectors, and how near they are to float32 torch, as plain data.
+
+    Raises:
+        EmbeddingError: if its backend strays too far from float32 torch to be trusted.
+    """
+    probe_PD = embedder.probe()
     return {
-        "settings": embedder.settings(),
-        "dimension": embedder.dimension,
         "fingerprint": embedder.fingerprint.to_mapping(),
         "probe": [[float(value) for value in row] for row in probe_PD],
         "fidelity": _fidelity_to_reference(embedder, probe_PD),
@@ -97,7 +103,9 @@ def verify_embedder(
                 f"off by {apart:.2g} (allowed is {tolerance:g}); another version of a library computes it differently."
             )
         return agreement
-    least = min(LEAST_COSINES[mine.precision], LEAST_COSINES[fingerprint.precision])
+    same = mine.arithmetic == fingerprint.arithmetic and mine.calibration_sha256 == fingerprint.calibration_sha256
+    cosines = SAME_COSINES if same else LEAST_COSINES
+    least = min(cosines[mine.precision], cosines[fingerprint.precision])
     if not agreement.least_cosine >= least:
         raise EmbeddingError(
             f"the embedding model {fingerprint.model} computed by {mine.arithmetic} strays too far from the artifacts, "

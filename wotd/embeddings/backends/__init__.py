@@ -83,6 +83,7 @@ def with_backend(
         return network.to(dtype=getattr(torch, precision))
     from wotd.embeddings.backends.exchange import exchange_body
 
+    network.float()  # weights may be stored in fewer digits
     if network.device.type != "cpu":
         raise EmbeddingError(
             f"embedding.device is '{network.device}', but embedding.backend={backend} computes on the CPU; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import threading
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -53,9 +54,8 @@ def exchange_body(
         EmbeddingError: if the network has no body that can be exported.
     """
     first = network[0]
-    # Sentence-transformers 6 calls it model and keeps the old name as a property, which assigning would miss.
-    slot = next((name for name in ("model", "auto_model") if name in dict(first.named_children())), None)
-    if slot is None:
+    slot = "model"  # auto_model is a property that reads it
+    if slot not in dict(first.named_children()):
         raise EmbeddingError(
             f"the embedding model {model} begins with {type(first).__name__} and has no transformer that "
             f"embedding.backend={backend} could compute; use embedding.backend=torch."
@@ -65,7 +65,15 @@ def exchange_body(
     if precision == "int8":
         exported = _quantised(network, body, exported, store, digest, calibration)
     runs = _OnnxBody if backend == "onnx" else _OpenVinoBody
-    setattr(first, slot, runs(body.config, exported, precision))
+    try:
+        exchanged = runs(body.config, exported, precision)
+    except Exception as error:  # whatever a graph makes another library raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EmbeddingError(
+            f"the embedding model {model} cannot be computed by embedding.backend={backend}: {reason}; "
+            "use embedding.backend=torch."
+        ) from error
+    setattr(first, slot, exchanged)
 
 
 class _Exported(torch.nn.Module):
@@ -109,6 +117,7 @@ class _OnnxBody(_Body):
         del precision  # the graph holds it
         self._graph = graph
         self._sessions: dict[int, Any] = {}
+        self._making = threading.Lock()
         self.inputs = tuple(each.name for each in self._session().get_inputs())
 
     def run(self, arrays: dict[str, Any]) -> Any:
@@ -116,17 +125,18 @@ class _OnnxBody(_Body):
 
     def _session(self) -> Any:
         cores = torch.get_num_threads()
-        if cores not in self._sessions:
-            import onnxruntime
+        with self._making:
+            if cores not in self._sessions:
+                import onnxruntime
 
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = cores
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            self._sessions[cores] = onnxruntime.InferenceSession(
-                str(self._graph), options, providers=["CPUExecutionProvider"]
-            )
-        return self._sessions[cores]
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = cores
+                options.inter_op_num_threads = 1
+                options.log_severity_level = 3
+                self._sessions[cores] = onnxruntime.InferenceSession(
+                    str(self._graph), options, providers=["CPUExecutionProvider"]
+                )
+            return self._sessions[cores]
 
 
 class _OpenVinoBody(_Body):
@@ -137,6 +147,8 @@ class _OpenVinoBody(_Body):
         import openvino
 
         core = openvino.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise ValueError("this processor does not compute in bfloat16")
         # Without the hint it would compute in bfloat16 wherever a processor can.
         hint = {"bfloat16": "bf16"}.get(precision, "f32")
         cores = torch.get_num_threads()
@@ -205,17 +217,25 @@ def _quantised(
 ) -> Path:
     """The graph with linear layers in int8."""
     if calibration is None:
-        calibration = find_calibration(store, digest)
-    if calibration is None:
-        calibration = calibrate(network, body)
-        try:
-            calibration.save(calibration_file(store, digest))
-        except OSError as error:
-            raise _not_kept(model_store(store, digest), error) from error
+        calibration = find_calibration(store, digest) or _calibrated(network, body, store, digest)
     folder = exported.parent.with_name(f"int8-{calibration.sha256[:16]}-{exported.parent.name.partition('-')[2]}")
     from wotd.embeddings.backends.quantisation import quantised
 
     return _kept_or_made(folder, lambda: quantised(exported, body, calibration))
+
+
+def _calibrated(network: SentenceTransformer, body: torch.nn.Module, store: Path, digest: str) -> Calibration:
+    """The model's own calibration, measured once by however many processes want it."""
+    path = calibration_file(store, digest)
+    try:
+        with locked(path.parent):
+            calibration = find_calibration(store, digest)
+            if calibration is None:
+                calibration = calibrate(network, body)
+                calibration.save(path)
+            return calibration
+    except OSError as error:
+        raise _not_kept(path.parent, error) from error
 
 
 def _kept(folder: Path) -> Path | None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from wotd.embeddings.backends.calibration import Calibration
+from wotd.errors import EmbeddingError
 
 _LARGEST_WEIGHT = 63
 _STEPS = 255
@@ -34,6 +35,9 @@ def quantised(path: Path, body: torch.nn.Module, calibration: Calibration) -> by
         path: of the float32 graph.
         body: what it was exported from; its layers are found in the graph by their weights.
         calibration: ranges by layer.
+
+    Raises:
+        EmbeddingError: if there is no layer to which it applies.
     """
     model = onnx.load(path)
     graph = model.graph
@@ -86,6 +90,11 @@ def quantised(path: Path, body: torch.nn.Module, calibration: Calibration) -> by
         changed.CopyFrom(node)
         changed.input[0], changed.input[1] = back, f"{name}_back"
         nodes.append(changed)
+    if not replaced:
+        raise EmbeddingError(
+            "none of the model's linear layers was found in its exported graph by the calibration, so nothing would be "
+            "computed in int8; choose another embedding.precision."
+        )
     kept = [each for each in graph.initializer if each.name not in replaced]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
