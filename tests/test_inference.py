@@ -251,10 +251,13 @@ def test_vectors_that_have_changed_are_refused(artifacts: Path) -> None:
 
 
 def test_another_precision_is_taken_if_its_vectors_are_near_enough(
-    artifacts: Path, monkeypatch: pytest.MonkeyPatch
+    artifacts: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    _ = SemanticIDModel.load(artifacts).embedder
+    assert "some IDs may differ" not in caplog.text
     half = SemanticIDModel.load(artifacts, precision="bfloat16")
     assert half.embedder.fingerprint.arithmetic == "torch bfloat16"
+    assert "computed by torch bfloat16, those of the artifacts were by torch float32 (cosine 0.99" in caplog.text
     expected = SemanticIDModel.load(artifacts).embed(TEXTS)
     assert Fidelity.between(half.embed(TEXTS), expected).least_cosine > 0.995
     assert len(half.encode(TEXTS)) == len(TEXTS)

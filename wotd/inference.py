@@ -6,6 +6,7 @@ refused unless its fingerprint and its vector of a probe sentence are those in t
 
 from __future__ import annotations
 
+import logging
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +38,8 @@ MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
 
 _CHUNK_ROWS = 16384
 _TEXTS_AT_ONCE = 256
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,13 @@ class SemanticIDModel:
                 f"dimension mismatch: the embedding model gives vectors of length {embedder.dimension}, the encoder "
                 f"expects {self.encoder.input_dim}."
             )
-        verify_embedder(embedder, fingerprint, embedding["probe"])
+        agreement = verify_embedder(embedder, fingerprint, embedding["probe"])
+        if embedder.fingerprint.arithmetic != fingerprint.arithmetic:
+            logger.warning(
+                "embeddings are computed by %s, those of the artifacts were by %s (cosine %.5f or more); "
+                "some IDs may differ",
+                *(embedder.fingerprint.arithmetic, fingerprint.arithmetic, agreement.least_cosine),
+            )
         return embedder
 
     @cached_property

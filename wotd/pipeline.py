@@ -309,7 +309,7 @@ def export_checkpoint(path: str | Path, output: str | Path) -> Path:
     if embedding is not None and embedding["fingerprint"]["kind"] == "lsa":
         raise TrainingError(f"checkpoint {path} was trained on lsa, whose fitted state is in the run's artifacts only.")
     taxonomy = Taxonomy.from_mapping(provenance["taxonomy"]) if provenance["taxonomy"] else None
-    calibrated = _calibrated_embedder(embedding, path) if embedding is not None else None
+    calibrated = _calibrated_embedder(embedding, Path(path)) if embedding is not None else None
     with artifact_folder.writing(output) as folder:
         if calibrated is not None:
             calibrated.save_state(folder)

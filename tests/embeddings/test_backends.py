@@ -203,6 +203,25 @@ def test_a_disk_that_fails_leaves_nothing_half_written(
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [".lock"]
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_store_that_is_read_only_is_done_without(
+    tiny_model_path: Path,
+    tmp_path: Path,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    expected = exchanged(tiny_model_path, tmp_path / "open", "onnx", precision).encode(TEXTS)
+    monkeypatch.setattr("wotd.embeddings.backends.exchange.locked", refuse)
+    network = exchanged(tiny_model_path, tmp_path / "closed", "onnx", precision)
+    np.testing.assert_array_equal(network.encode(TEXTS), expected)
+    assert "is read-only: the exported model is not kept" in caplog.text
+    assert not (tmp_path / "closed").exists()
+
+
 def test_processes_at_once_export_one_body(tiny_model_path: Path, tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from wotd.embeddings.cache_record import CacheFolder
 
 cache_app = typer.Typer(rich_markup_mode=None)
-app.add_typer(cache_app, name="cache", help="List, verify, prune or export the embeddings that are kept.")
+app.add_typer(
+    cache_app,
+    name="cache",
+    help="List, verify, prune or export the embeddings that are kept.",
+)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

@@ -118,7 +118,7 @@ def embed(
         raise WrongUsageError("--texts needs an --output that is .parquet; a .npy holds numbers alone.")
     source = file_source(input_, text_column)
     if artifacts is not None:
-        changed = {name: value for name, value in use.items() if value != _AS_THE_MODEL_IS[name]}
+        changed: dict[str, Any] = {name: value for name, value in use.items() if value != _AS_THE_MODEL_IS[name]}
         if said := [f"--{name.replace('_', '-')}" for name in changed if name not in _FREE_FOR_ARTIFACTS]:
             raise WrongUsageError(f"{said[0]} goes with --model; artifacts say themselves how their model is used.")
         view = load_model(

@@ -242,15 +242,9 @@ class SentenceTransformerEmbedder(Embedder):
             return self._given_calibration
         found = find_calibration(cache_root(), self._files.digest)
         if found is None:
-            from wotd.embeddings.network import Network
+            from wotd.embeddings.network import measured_calibration
 
-            Network(self._plan(None))  # measures and keeps them
-            found = find_calibration(cache_root(), self._files.digest)
-        if found is None:
-            raise EmbeddingError(
-                f"the calibration of {self.model_name} for int8 cannot be kept in {cache_root()}; "
-                "set WOTD_CACHE to a folder that can be written."
-            )
+            found = measured_calibration(self._plan(None))
         return found
 
     def _load(self) -> Network | Workers:

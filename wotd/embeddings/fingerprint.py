@@ -130,7 +130,8 @@ class Fingerprint:
                 f"the embedding fingerprint lacks {missing or 'nothing'} and has unknown fields {unknown or 'none'}; "
                 "it was written by another version of wotd or damaged."
             )
-        return cls(**{**data, "features": tuple(data.get("features", ()))})
+        usual = {"backend": "torch"} if data.get("kind") == "sentence_transformers" else {}
+        return cls(**{**usual, **data, "features": tuple(data.get("features", ()))})
 
 
 def _spoken(field: str) -> str:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -160,6 +160,20 @@ def chosen_device(name: str, number: int = 0) -> str:
     if name == "cuda" and torch.cuda.device_count() > 1:
         return f"cuda:{number % torch.cuda.device_count()}"
     return name
+
+
+def measured_calibration(plan: NetworkPlan) -> Calibration:
+    """The calibration of a model for int8, measured with torch, and kept in the store.
+
+    Raises:
+        EmbeddingError: if the model cannot be loaded or has no transformer, or the disk does not take it.
+    """
+    from wotd.embeddings.backends.exchange import kept_calibration
+
+    network = _loaded(replace(plan, backend="torch", precision="float32"))
+    return kept_calibration(
+        network, plan.backend, model=plan.model, store=plan.store or cache_root(), digest=plan.digest
+    )
 
 
 def _loaded(plan: NetworkPlan) -> SentenceTransformer:

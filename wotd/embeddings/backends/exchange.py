@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import shutil
 import threading
 import uuid
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +37,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _GRAPH, _CHECKSUM = "model.onnx", "sha256"
+_SLOT = "model"
+"""Where a Transformer module has its body; ``auto_model`` is a property that reads it."""
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MOST_BYTES = 1_800_000_000
 """A graph with its weights is one protobuf message, of which none is larger than 2 GiB."""
 
@@ -53,14 +60,7 @@ def exchange_body(
     Raises:
         EmbeddingError: if the network has no body that can be exported.
     """
-    first = network[0]
-    slot = "model"  # auto_model is a property that reads it
-    if slot not in dict(first.named_children()):
-        raise EmbeddingError(
-            f"the embedding model {model} begins with {type(first).__name__} and has no transformer that "
-            f"embedding.backend={backend} could compute; use embedding.backend=torch."
-        )
-    body = first.get_submodule(slot)
+    body = _body_of(network, model, backend)
     exported = _exported(network, body, store, digest, model, backend)
     if precision == "int8":
         exported = _quantised(network, body, exported, store, digest, calibration)
@@ -73,7 +73,27 @@ def exchange_body(
             f"the embedding model {model} cannot be computed by embedding.backend={backend}: {reason}; "
             "use embedding.backend=torch."
         ) from error
-    setattr(first, slot, exchanged)
+    setattr(network[0], _SLOT, exchanged)
+
+
+def kept_calibration(
+    network: SentenceTransformer, backend: str, *, model: str, store: Path, digest: str
+) -> Calibration:
+    """The calibration of a network's body, measured and put into the store.
+
+    Raises:
+        EmbeddingError: if the network has no body, or the disk does not take it.
+    """
+    return _calibrated(network, _body_of(network, model, backend), store, digest)
+
+
+def _body_of(network: SentenceTransformer, model: str, backend: str) -> torch.nn.Module:
+    if _SLOT not in dict(network[0].named_children()):
+        raise EmbeddingError(
+            f"the embedding model {model} begins with {type(network[0]).__name__} and has no transformer that "
+            f"embedding.backend={backend} could compute; use embedding.backend=torch."
+        )
+    return network[0].get_submodule(_SLOT)
 
 
 class _Exported(torch.nn.Module):
@@ -235,6 +255,8 @@ def _calibrated(network: SentenceTransformer, body: torch.nn.Module, store: Path
                 calibration.save(path)
             return calibration
     except OSError as error:
+        if error.errno in _NOT_WRITABLE:
+            return calibrate(network, body)
         raise _not_kept(path.parent, error) from error
 
 
@@ -262,7 +284,16 @@ def _kept_or_made(folder: Path, make: Callable[[], bytes]) -> Path:
         with locked(folder.parent):
             return _kept(folder) or _keep(folder, make())
     except OSError as error:
-        raise _not_kept(folder.parent, error) from error
+        if error.errno not in _NOT_WRITABLE:
+            raise _not_kept(folder.parent, error) from error
+        logger.warning("%s is read-only: the exported model is not kept", folder.parent)
+        return _keep(Path(_for_this_process().name) / folder.name, make())
+
+
+@cache
+def _for_this_process() -> TemporaryDirectory[str]:
+    """A folder for what cannot be kept, removed when the process ends."""
+    return TemporaryDirectory(prefix="wotd-")
 
 
 def _keep(folder: Path, content: bytes) -> Path:
@@ -296,7 +327,11 @@ class _quiet:  # noqa: N801  a context manager, used as a function
         self._levels = [each.level for each in self._loggers]
         for each in self._loggers:
             each.setLevel(logging.ERROR)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.simplefilter("ignore")
 
     def __exit__(self, *_: object) -> None:
+        self._warnings.__exit__(None, None, None)
         for each, level in zip(self._loggers, self._levels, strict=True):
             each.setLevel(level)
