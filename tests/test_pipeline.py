@@ -26,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wotd import SemanticIDModel, assembly
 from wotd.artifacts import Artifacts
 from wotd.configuration import compose
+from wotd.embeddings.embedder import CALIBRATION_FILE
 from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsError, WOTDError
 from wotd.pipeline import TrainingResults, export_checkpoint, train_wotd_pipeline
 
@@ -583,6 +584,26 @@ def test_a_checkpoint_of_a_neural_model_reads_texts(tmp_path: Path, tiny_model_p
     ours, theirs = (SemanticIDModel.load(f).encode(texts) for f in (folder, results.artifacts))
     assert ours == theirs, "confidences and what is out of domain too"
     assert all(encoded.out_of_domain is not None for encoded in ours)
+
+
+def test_a_checkpoint_of_int8_takes_its_calibration_along(
+    tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WOTD_CACHE", str(tmp_path / "cache"))
+    overrides = on_works(tmp_path, "trainer.max_epochs=0", "embedding.backend=onnx", "embedding.precision=int8")
+    overrides[:2] = ["+experiment=minilm", f"embedding.model={tiny_model_path}"]
+    results = train_wotd_pipeline(overrides, tmp_path / "run")
+    folder = export_checkpoint(results.checkpoint, tmp_path / "exported")
+    calibration = (results.artifacts / CALIBRATION_FILE).read_bytes()
+    assert (folder / CALIBRATION_FILE).read_bytes() == calibration
+    (kept,) = (tmp_path / "cache").rglob("calibration.json")
+    kept.write_text('{"highest": {"a": [1.0]}, "lowest": {"a": [0.0]}}')
+    with pytest.raises(TrainingError, match="int8 calibration that this machine does not have"):
+        export_checkpoint(results.checkpoint, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    texts = ["the king said good night", "old stone house by the river"]
+    ours, theirs = (SemanticIDModel.load(f).encode(texts) for f in (folder, results.artifacts))
+    assert ours == theirs, "artifacts do not ask the machine for a calibration"
 
 
 def test_a_checkpoint_that_cannot_become_artifacts(tmp_path: Path, works_run: TrainingResults) -> None:
