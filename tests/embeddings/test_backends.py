@@ -14,8 +14,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from wotd.embeddings.backends import BACKENDS, Calibration, checked_arithmetic, find_calibration, with_backend
-from wotd.embeddings.backends.calibration import calibrate, calibration_texts
-from wotd.embeddings.backends.exchange import _OnnxBody, _OpenVinoBody
+from wotd.embeddings.backends.calibration import Ranges, calibration_texts
+from wotd.embeddings.backends.measuring import calibrate
+from wotd.embeddings.backends.running import BODIES, OnnxBody
 from wotd.errors import EmbeddingError
 
 TEXTS = ["", "rain", "the cold sea", "the wind was cold and the sea was dark", "the sea and the wind " * 30]
@@ -57,7 +58,7 @@ def test_it_is_the_other_backend_that_computes(
     tiny_model_path: Path, store: Path, backend: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = exchanged(tiny_model_path, store, backend, precision)
-    body = _OnnxBody if backend == "onnx" else _OpenVinoBody
+    body = BODIES[backend]
     run, shapes = body.run, []
     monkeypatch.setattr(body, "run", lambda self, arrays: shapes.append(arrays["input_ids"].shape) or run(self, arrays))
     network.encode(["rain", "the cold sea"])
@@ -84,7 +85,7 @@ def test_scales_of_the_batch_would_let_it_depend_on_them(tiny_model_path: Path, 
     (graph,) = [path for path in graphs(store) if path.parent.name.startswith("float32")]
     quantize_dynamic(graph, tmp_path / "dynamic.onnx", weight_type=QuantType.QInt8)
     session = onnxruntime.InferenceSession(str(tmp_path / "dynamic.onnx"))
-    body = next(module for module in network.modules() if isinstance(module, _OnnxBody))
+    body = next(module for module in network.modules() if isinstance(module, OnnxBody))
     body._sessions = {torch.get_num_threads(): session}
     assert influence(network) > 1e-5
     assert influence(exchanged(tiny_model_path, store, "onnx", "int8")) < 1e-6
@@ -123,8 +124,7 @@ def test_another_calibration_is_another_model(tiny_model_path: Path, store: Path
     network = loaded(tiny_model_path)
     own = calibrate(network, network[0].get_submodule("model"))
     half = Calibration(
-        {name: [value / 4 for value in values] for name, values in own.lowest.items()},
-        {name: [value / 4 for value in values] for name, values in own.highest.items()},
+        {name: Ranges(each.lowest / 4, each.highest / 4, each.halvings) for name, each in own.layers.items()}
     )
     assert half.sha256 != own.sha256
     clipped = exchanged(tiny_model_path, store, "onnx", "int8", calibration=half).encode(TEXTS)
@@ -133,7 +133,21 @@ def test_another_calibration_is_another_model(tiny_model_path: Path, store: Path
 
 def test_a_calibration_of_other_layers_is_refused(tiny_model_path: Path, store: Path) -> None:
     with pytest.raises(EmbeddingError, match="none of the model's linear layers was found"):
-        exchanged(tiny_model_path, store, "onnx", "int8", calibration=Calibration({"a": [0.0]}, {"a": [1.0]}))
+        exchanged(tiny_model_path, store, "onnx", "int8", calibration=Calibration({"a": Ranges(0.0, 1.0, (0,))}))
+
+
+@pytest.mark.parametrize("kept", ["a", "b"])
+def test_layers_without_ranges_stay_in_float32(tiny_model_path: Path, store: Path, tmp_path: Path, kept: str) -> None:
+    import onnx
+
+    network = loaded(tiny_model_path)
+    own = calibrate(network, network[0].get_submodule("model"))
+    names = {"a": "encoder.layer.0.attention.self.query", "b": "encoder.layer.0.intermediate.dense"}
+    one = Calibration({names[kept]: own.layers[names[kept]]})
+    exchanged(tiny_model_path, tmp_path, "onnx", "int8", calibration=one)
+    (graph,) = [path for path in graphs(tmp_path) if path.parent.name.startswith("int8")]
+    whole = {each.name for each in onnx.load(graph).graph.initializer if each.data_type == onnx.TensorProto.INT8}
+    assert whole == {f"{names[kept]}.weight", f"{names[kept]}.weight.zeros"}
 
 
 def test_calibration_texts_are_the_same_every_time() -> None:
@@ -148,10 +162,14 @@ def test_calibration_texts_are_the_same_every_time() -> None:
         "",
         "[]",
         "{}",
-        '{"lowest": {}}',
-        '{"lowest": {"a": [1.0]}, "highest": {"a": [0.0]}}',
-        '{"lowest": {"a": 1}, "highest": {"a": 1}}',
-        '{"lowest": {"a": [1.0]}, "highest": {"b": [2.0]}}',
+        '{"rounding": 1}',
+        '{"rounding": 0, "layers": {}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 0, "highest": 1}}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 1, "highest": 2, "halvings": [0]}}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 0, "highest": 0, "halvings": [0]}}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 0, "highest": NaN, "halvings": [0]}}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 0, "highest": 1, "halvings": [0.5]}}}',
+        '{"rounding": 1, "layers": {"a": {"lowest": 0, "highest": 1, "halvings": [-1]}}}',
     ],
 )
 def test_a_damaged_calibration_is_refused(tmp_path: Path, content: str) -> None:
@@ -308,9 +326,19 @@ def test_a_model_that_cannot_be_exported(
         exchanged(tiny_model_path, tmp_path, "onnx", "float32")
 
 
+def test_a_model_that_computes_otherwise_once_it_is_exported(
+    tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = OnnxBody.run
+    monkeypatch.setattr(OnnxBody, "run", lambda self, arrays: run(self, arrays) * 1.01)
+    with pytest.raises(EmbeddingError, match=r"tiny computes otherwise once it is exported .*off by 0\.01 of the gr"):
+        exchanged(tiny_model_path, tmp_path, "onnx", "float32")
+    assert not graphs(tmp_path), "it is not kept"
+
+
 def test_the_store_is_plain_files(tiny_model_path: Path, store: Path) -> None:
     exchanged(tiny_model_path, store, "onnx", "int8")
     names = {path.name for path in store.rglob("*") if path.is_file()}
     assert names == {"model.onnx", "sha256", "calibration.json", ".lock"}
     (calibration,) = store.rglob("calibration.json")
-    assert set(json.loads(calibration.read_text())) == {"lowest", "highest"}
+    assert set(json.loads(calibration.read_text())) == {"rounding", "layers"}

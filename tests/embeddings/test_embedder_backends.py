@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from wotd.embeddings import EmbeddingCache, SentenceTransformerEmbedder, load_embedder, verify_embedder
 from wotd.embeddings.backends import Calibration
+from wotd.embeddings.backends.calibration import Ranges
 from wotd.embeddings.embedder import CALIBRATION_FILE
 from wotd.embeddings.verification import LEAST_COSINES, SAME_COSINES, Fidelity, described
 from wotd.errors import EmbeddingError
@@ -26,6 +27,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tiny(path: Path, **settings: object) -> SentenceTransformerEmbedder:
     return SentenceTransformerEmbedder(str(path), **settings)  # type: ignore[arg-type]
+
+
+def quartered(calibration: Calibration) -> Calibration:
+    """Ranges that cut off most of what they are for."""
+    layers = calibration.layers.items()
+    return Calibration({name: Ranges(each.lowest / 4, each.highest / 4, each.halvings) for name, each in layers})
 
 
 @pytest.mark.parametrize(("backend", "precision"), PAIRS)
@@ -63,10 +70,7 @@ def test_the_ranges_of_artifacts_count_and_not_those_of_the_machine(tiny_model_p
     here = tiny(tiny_model_path, backend="onnx", precision="int8")
     here.save_state(tmp_path)
     own = Calibration.load(tmp_path / CALIBRATION_FILE)
-    quarter = Calibration(
-        {name: [value / 4 for value in values] for name, values in own.lowest.items()},
-        {name: [value / 4 for value in values] for name, values in own.highest.items()},
-    )
+    quarter = quartered(own)
     quarter.save(tmp_path / CALIBRATION_FILE)
     there = load_embedder(here.settings(), tmp_path)
     assert there.fingerprint.calibration_sha256 == quarter.sha256 != own.sha256
@@ -79,11 +83,7 @@ def test_the_ranges_on_record_are_those_that_compute(tiny_model_path: Path, tmp_
     again = tiny(tiny_model_path, backend="onnx", precision="int8")
     assert again.fingerprint == recorded
     (kept,) = (tmp_path / "cache" / "models").rglob("calibration.json")
-    changed = Calibration.load(kept)
-    Calibration(
-        {name: [value / 4 for value in values] for name, values in changed.lowest.items()},
-        {name: [value / 4 for value in values] for name, values in changed.highest.items()},
-    ).save(kept)
+    quartered(Calibration.load(kept)).save(kept)
     np.testing.assert_array_equal(again.embed(TEXTS), expected)
 
 

@@ -3,7 +3,7 @@
 Scales that are taken from each batch (dynamic quantisation) would let a text's vector depend on the texts beside
 it. These are measured once on fixed texts, so that one model has one calibration, and kept with what they made.
 
-C channels.
+C channels: the inputs of a linear layer.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,23 +21,38 @@ from wotd.embeddings.fingerprint import PROBE_TEXTS
 from wotd.embeddings.shard_file import write_atomically
 from wotd.errors import EmbeddingError
 
-if TYPE_CHECKING:
-    import torch
-    from sentence_transformers import SentenceTransformer
-
 _FILE = "calibration.json"
-_WORKS, _PASSAGES_A_WORK = 128, 1
+_WORKS = 128
 _LARGEST = 1 << 26
+_ROUNDING = 1
+"""Version of how numbers are rounded by ranges; part of what is hashed, since it decides vectors too."""
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What is rounded at the input of one linear layer, and from where to where."""
+
+    lowest: float
+    """Least value of any channel after its halvings; not above zero."""
+    highest: float
+    """Greatest value of any channel after its halvings; above the lowest, not below zero."""
+    halvings: tuple[int, ...]
+    """How often each channel is halved before it is rounded, [C]; the weights it meets are doubled as often."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be rounded by."""
+        if not (np.isfinite([self.lowest, self.highest]).all() and self.lowest <= 0 <= self.highest):
+            raise ValueError(f"a range from {self.lowest} to {self.highest}")
+        if self.lowest == self.highest or not all(type(count) is int and 0 <= count < 64 for count in self.halvings):
+            raise ValueError("a range without width, or halvings that are no counts")
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the inputs of each linear layer were like on the calibration texts."""
+    """The ranges of the linear layers that are computed in int8; the others stay in float32."""
 
-    lowest: Mapping[str, list[float]]
-    """By name of the layer, the least value of each channel, [C]."""
-    highest: Mapping[str, list[float]]
-    """Likewise the greatest."""
+    layers: Mapping[str, Ranges]
+    """By name of the layer in the body of the network."""
 
     @property
     def sha256(self) -> str:
@@ -64,49 +79,15 @@ class Calibration:
             if path.stat().st_size > _LARGEST:
                 raise ValueError(f"{path.stat().st_size} bytes")
             data = json.loads(path.read_text(encoding="ascii"))
-            calibration = cls(data["lowest"], data["highest"])
-            for name in {*calibration.lowest, *calibration.highest}:
-                low, high = np.asarray(calibration.lowest[name]), np.asarray(calibration.highest[name])
-                if low.shape != high.shape or low.ndim != 1 or not (low <= high).all():
-                    raise ValueError(f"ranges of {name}")
+            if data["rounding"] != _ROUNDING:
+                raise ValueError(f"it is for rounding of version {data['rounding']}, expected {_ROUNDING}")
+            return cls({name: _ranges(**each) for name, each in data["layers"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EmbeddingError(f"the calibration {path} cannot be read ({error}); it is damaged.") from error
-        return calibration
 
     def _json(self) -> str:
-        return json.dumps({"lowest": dict(self.lowest), "highest": dict(self.highest)}, sort_keys=True)
-
-
-def calibrate(network: SentenceTransformer, body: torch.nn.Module) -> Calibration:
-    """Measure the inputs of the linear layers of a network's body on the calibration texts."""
-    import torch
-
-    lowest: dict[str, torch.Tensor] = {}
-    highest: dict[str, torch.Tensor] = {}
-    hooks = []
-
-    def watching(name: str) -> Any:
-        def watch(_: Any, inputs: tuple[Any, ...]) -> None:
-            rows = inputs[0].detach().reshape(-1, inputs[0].shape[-1])
-            low, high = rows.min(0).values, rows.max(0).values
-            lowest[name] = torch.minimum(lowest[name], low) if name in lowest else low
-            highest[name] = torch.maximum(highest[name], high) if name in highest else high
-
-        return watch
-
-    for name, layer in body.named_modules():
-        if isinstance(layer, torch.nn.Linear):
-            hooks.append(layer.register_forward_pre_hook(watching(name)))
-    try:
-        for text in calibration_texts():  # one at a time: what padding would add is nothing a text says
-            network.encode([text], show_progress_bar=False)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return Calibration(
-        {name: _rounded(values) for name, values in lowest.items()},
-        {name: _rounded(values) for name, values in highest.items()},
-    )
+        layers = {name: asdict(each) for name, each in self.layers.items()}
+        return json.dumps({"rounding": _ROUNDING, "layers": layers}, sort_keys=True)
 
 
 def calibration_texts() -> list[str]:
@@ -114,7 +95,7 @@ def calibration_texts() -> list[str]:
     from wotd.providers.literature.synthetic import Synthetic
 
     works = Synthetic(seed=0, n_works=_WORKS, passages_per_work=4).works()
-    return [text for work in works for text in work.passages()[:_PASSAGES_A_WORK]] + list(PROBE_TEXTS)
+    return [next(iter(work.passages())) for work in works] + list(PROBE_TEXTS)
 
 
 def find_calibration(store: Path, digest: str) -> Calibration | None:
@@ -136,6 +117,5 @@ def model_store(store: Path, digest: str) -> Path:
     return store / "models" / digest[:32]
 
 
-def _rounded(values: Any) -> list[float]:
-    """Four digits: more would differ between machines and say nothing."""
-    return [float(f"{float(value):.4g}") for value in values]
+def _ranges(lowest: Any, highest: Any, halvings: Any) -> Ranges:
+    return Ranges(float(lowest), float(highest), tuple(halvings))

@@ -6,10 +6,8 @@ import errno
 import hashlib
 import logging
 import shutil
-import threading
 import uuid
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
@@ -21,11 +19,12 @@ import torch
 
 from wotd.embeddings.backends.calibration import (
     Calibration,
-    calibrate,
     calibration_file,
     find_calibration,
     model_store,
 )
+from wotd.embeddings.backends.measuring import calibrate
+from wotd.embeddings.backends.running import BODIES
 from wotd.embeddings.locks import locked
 from wotd.embeddings.shard_file import write_atomically
 from wotd.errors import EmbeddingError
@@ -39,7 +38,10 @@ logger = logging.getLogger(__name__)
 _GRAPH, _CHECKSUM = "model.onnx", "sha256"
 _SLOT = "model"
 """Where a Transformer module has its body; ``auto_model`` is a property that reads it."""
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_EXAMPLE = ["a short text", "and another one that is somewhat longer than the first"]
+_OTHER_SHAPE = ["a text of another length than those", "two", "and that beside a third one, in a larger batch"]
+_LARGEST_DIFFERENCE = 1e-3
+"""Of a hidden state of an exported body and of its original, as a share of the greatest one."""
 _NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 _MOST_BYTES = 1_800_000_000
 """A graph with its weights is one protobuf message, of which none is larger than 2 GiB."""
@@ -64,9 +66,8 @@ def exchange_body(
     exported = _exported(network, body, store, digest, model, backend)
     if precision == "int8":
         exported = _quantised(network, body, exported, store, digest, calibration)
-    runs = _OnnxBody if backend == "onnx" else _OpenVinoBody
     try:
-        exchanged = runs(body.config, exported, precision)
+        exchanged = BODIES[backend](body.config, exported, precision)
     except Exception as error:  # whatever a graph makes another library raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EmbeddingError(
@@ -96,6 +97,19 @@ def _body_of(network: SentenceTransformer, model: str, backend: str) -> torch.nn
     return network[0].get_submodule(_SLOT)
 
 
+class _Listening(torch.nn.Module):
+    """A body that keeps what it is handed; hooks would not be called, as a network calls ``forward`` itself."""
+
+    def __init__(self, body: torch.nn.Module) -> None:
+        super().__init__()
+        self.body, self.config = body, body.config
+        self.heard: dict[str, torch.Tensor] = {}
+
+    def forward(self, **features: Any) -> Any:
+        self.heard = {name: each for name, each in features.items() if isinstance(each, torch.Tensor)}
+        return self.body(**features)
+
+
 class _Exported(torch.nn.Module):
     """A body with its inputs in a fixed order and one output."""
 
@@ -105,83 +119,6 @@ class _Exported(torch.nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         return self.body(**dict(zip(self.names, inputs, strict=True)), return_dict=True)[0]
-
-
-class _Body(torch.nn.Module, ABC):
-    """Stands where the transformer stood."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
-        # What asks a network for its device asks its parameters.
-        self.register_parameter("place", torch.nn.Parameter(torch.zeros(1), requires_grad=False))
-
-    def forward(self, **features: Any) -> Any:
-        from transformers.modeling_outputs import BaseModelOutput
-
-        arrays = {name: features[name].numpy() for name in self.inputs if features.get(name) is not None}
-        return BaseModelOutput(last_hidden_state=torch.from_numpy(self.run(arrays)))
-
-    inputs: tuple[str, ...] = ()
-
-    @abstractmethod
-    def run(self, arrays: dict[str, Any]) -> Any:
-        """Hidden states of a batch, float32 [B, T, H], from its int64 inputs, each [B, T]."""
-
-
-class _OnnxBody(_Body):
-    """Run by ONNX Runtime, with the cores torch has in the calling thread."""
-
-    def __init__(self, config: Any, graph: Path, precision: str) -> None:
-        super().__init__(config)
-        del precision  # the graph holds it
-        self._graph = graph
-        self._sessions: dict[int, Any] = {}
-        self._making = threading.Lock()
-        self.inputs = tuple(each.name for each in self._session().get_inputs())
-
-    def run(self, arrays: dict[str, Any]) -> Any:
-        return self._session().run(None, arrays)[0]
-
-    def _session(self) -> Any:
-        cores = torch.get_num_threads()
-        with self._making:
-            if cores not in self._sessions:
-                import onnxruntime
-
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = cores
-                options.inter_op_num_threads = 1
-                options.log_severity_level = 3
-                self._sessions[cores] = onnxruntime.InferenceSession(
-                    str(self._graph), options, providers=["CPUExecutionProvider"]
-                )
-            return self._sessions[cores]
-
-
-class _OpenVinoBody(_Body):
-    """Run by OpenVINO on the CPU."""
-
-    def __init__(self, config: Any, graph: Path, precision: str) -> None:
-        super().__init__(config)
-        import openvino
-
-        core = openvino.Core()
-        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise ValueError("this processor does not compute in bfloat16")
-        # Without the hint it would compute in bfloat16 wherever a processor can.
-        hint = {"bfloat16": "bf16"}.get(precision, "f32")
-        cores = torch.get_num_threads()
-        self._compiled = core.compile_model(
-            core.read_model(graph),
-            "CPU",
-            {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": cores, "NUM_STREAMS": cores},
-        )
-        self.inputs = tuple(each.get_any_name() for each in self._compiled.inputs)
-
-    def run(self, arrays: dict[str, Any]) -> Any:
-        request = self._compiled.create_infer_request()  # one a call: requests are not shared between threads
-        return request.infer(arrays)[self._compiled.output(0)].copy()
 
 
 def _exported(
@@ -204,27 +141,57 @@ def _graph_of(network: SentenceTransformer, body: torch.nn.Module, model: str, b
             f"embedding.backend={backend}; use embedding.backend=torch."
         )
     logger.info("exporting %s for other backends, once", model)
-    example = network.preprocess(["a short text", "and another one that is somewhat longer than the first"])
-    names = tuple(name for name in _INPUTS if name in example)
+    example = _inputs_of(network, _EXAMPLE)
     dynamic = torch.export.Dim.DYNAMIC
     try:
         with _quiet():
             program = torch.onnx.export(
-                _Exported(body, names).eval(),
-                tuple(example[name] for name in names),
+                _Exported(body, tuple(example)).eval(),
+                tuple(example.values()),
                 dynamo=True,
-                input_names=list(names),
+                input_names=list(example),
                 output_names=["last_hidden_state"],
-                dynamic_shapes=(tuple({0: dynamic, 1: dynamic} for _ in names),),
+                dynamic_shapes=(tuple({0: dynamic, 1: dynamic} for _ in example),),
                 verbose=False,
             )
-        return bytes(program.model_proto.SerializeToString()) if program else b""
+        graph = bytes(program.model_proto.SerializeToString()) if program else b""
+        other = _inputs_of(network, _OTHER_SHAPE)
+        apart = _difference(body, BODIES[backend](body.config, graph, "float32"), other)
     except Exception as error:  # whatever a foreign architecture makes the exporter raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        cause = error.__cause__ or error  # the exporter wraps what was wrong into advice
+        reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise EmbeddingError(
             f"the embedding model {model} cannot be exported for embedding.backend={backend}: {reason}; "
             "use embedding.backend=torch."
         ) from error
+    if not apart <= _LARGEST_DIFFERENCE:
+        raise EmbeddingError(
+            f"the embedding model {model} computes otherwise once it is exported for embedding.backend={backend}: a "
+            f"hidden state is off by {apart:.2g} of the greatest, allowed is {_LARGEST_DIFFERENCE:g}; "
+            "use embedding.backend=torch."
+        )
+    return graph
+
+
+def _inputs_of(network: SentenceTransformer, texts: list[str]) -> dict[str, torch.Tensor]:
+    """What the network hands to its body for these texts, by name, each [B, T]."""
+    body = network[0].get_submodule(_SLOT)
+    listening = _Listening(body)
+    setattr(network[0], _SLOT, listening)
+    try:
+        network.encode(texts, batch_size=len(texts), show_progress_bar=False)
+    finally:
+        setattr(network[0], _SLOT, body)
+    # The network's are made for inference alone, which exporting does not take.
+    return {name: torch.from_numpy(each.numpy().copy()) for name, each in listening.heard.items()}
+
+
+def _difference(body: torch.nn.Module, other: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> float:
+    """Greatest difference of a hidden state of the tokens, as two bodies compute them; as a share of the greatest."""
+    with torch.no_grad():
+        here, there = body(**inputs).last_hidden_state, other(**inputs).last_hidden_state
+    tokens = inputs["attention_mask"].bool() if "attention_mask" in inputs else torch.ones(here.shape[:2]).bool()
+    return float((here - there)[tokens].abs().max() / here[tokens].abs().max())
 
 
 def _quantised(
