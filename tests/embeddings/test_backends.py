@@ -17,6 +17,8 @@ from wotd.embeddings.backends import BACKENDS, Calibration, checked_arithmetic, 
 from wotd.embeddings.backends.calibration import Ranges, calibration_texts
 from wotd.embeddings.backends.measuring import calibrate
 from wotd.embeddings.backends.running import BODIES, OnnxBody
+from wotd.embeddings.fingerprint import PROBE_TEXTS
+from wotd.embeddings.sources import locate_model
 from wotd.errors import EmbeddingError
 
 TEXTS = ["", "rain", "the cold sea", "the wind was cold and the sea was dark", "the sea and the wind " * 30]
@@ -132,7 +134,7 @@ def test_another_calibration_is_another_model(tiny_model_path: Path, store: Path
 
 
 def test_a_calibration_of_other_layers_is_refused(tiny_model_path: Path, store: Path) -> None:
-    with pytest.raises(EmbeddingError, match="none of the model's linear layers was found"):
+    with pytest.raises(EmbeddingError, match=r"none of the model's linear layers can be .* another model's"):
         exchanged(tiny_model_path, store, "onnx", "int8", calibration=Calibration({"a": Ranges(0.0, 1.0, (0,))}))
 
 
@@ -148,6 +150,23 @@ def test_layers_without_ranges_stay_in_float32(tiny_model_path: Path, store: Pat
     (graph,) = [path for path in graphs(tmp_path) if path.parent.name.startswith("int8")]
     whole = {each.name for each in onnx.load(graph).graph.initializer if each.data_type == onnx.TensorProto.INT8}
     assert whole == {f"{names[kept]}.weight", f"{names[kept]}.weight.zeros"}
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_layers_that_are_used_more_than_once(tiny_model_path: Path, tmp_path: Path, backend: str) -> None:
+    from transformers import AlbertConfig, AlbertModel
+
+    network = loaded(tiny_model_path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 32, "embedding_size": 16, "intermediate_size": 64, "num_attention_heads": 2}
+        config = AlbertConfig(**sizes, num_hidden_layers=3, vocab_size=network[0].model.config.vocab_size)
+        network[0].model = AlbertModel(config).eval()
+    expected = network.encode(TEXTS)
+    with_backend(network, backend, "int8", model="shared", store=tmp_path, digest=DIGEST)
+    found = network.encode(TEXTS)
+    assert (found * expected).sum(1).min() > 0.99
+    assert np.abs(found - expected).max() > 1e-6
 
 
 def test_calibration_texts_are_the_same_every_time() -> None:
@@ -176,6 +195,21 @@ def test_a_damaged_calibration_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "calibration.json").write_text(content)
     with pytest.raises(EmbeddingError, match=r"calibration\.json cannot be read .* damaged"):
         Calibration.load(tmp_path / "calibration.json")
+
+
+@pytest.mark.slow
+def test_minilm_in_int8_is_nearer_than_its_tolerance(tmp_path: Path) -> None:
+    try:
+        folder = locate_model("minilm", local_files_only=True).path
+    except EmbeddingError as error:
+        pytest.skip(f"MiniLM is not here: {error}")
+    expected = SentenceTransformer(str(folder), device="cpu").encode(PROBE_TEXTS)
+    for backend in ("onnx", "openvino"):
+        found = exchanged(folder, tmp_path, backend, "int8").encode(PROBE_TEXTS)
+        assert (found * expected).sum(1).min() > 0.997
+    calibration = find_calibration(tmp_path, DIGEST)
+    assert calibration is not None
+    assert 28 <= len(calibration.layers) < 37, "some layers stay in float32, most do not"
 
 
 # --- files

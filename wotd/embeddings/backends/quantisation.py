@@ -46,15 +46,15 @@ def quantised(path: Path, body: torch.nn.Module, calibration: Calibration) -> by
             ranges = calibration.layers[layer]
             changed = onnx.NodeProto()
             changed.CopyFrom(node)
-            changed.input[0] = rewriting.rounded_input(node.input[0], ranges, layer)
+            changed.input[0] = rewriting.rounded_input(node.input[0], ranges)
             changed.input[1] = rewriting.rounded_weight(weight_CO, ranges, layer)
             rewriting.nodes.append(changed)
         else:
             rewriting.nodes.append(node)
     if not rewriting.constants:
         raise EmbeddingError(
-            "none of the model's linear layers was found in its exported graph by the calibration, so nothing would be "
-            "computed in int8; choose another embedding.precision."
+            "none of the model's linear layers can be computed in int8: they would stray too far, or the calibration "
+            "is another model's; choose another embedding.precision."
         )
     used = {name for node in rewriting.nodes for name in node.input}
     kept = [each for each in graph.initializer if each.name in used]
@@ -73,17 +73,17 @@ class _Rewriting:
         self._inputs: dict[tuple[str, Ranges], str] = {}
         self._weights: dict[str, str] = {}
 
-    def rounded_input(self, source: str, ranges: Ranges, layer: str) -> str:
+    def rounded_input(self, source: str, ranges: Ranges) -> str:
         """Name of the rounded input of a layer; layers of one source and range share it."""
         if (source, ranges) in self._inputs:
             return self._inputs[source, ranges]
-        value = source
+        stem, value = f"input_{len(self._inputs)}", source
         if any(ranges.halvings):
-            value = self._node("Mul", [source, self._constant(f"{layer}.halved", halved(ranges))], f"{layer}.evened")
+            value = self._node("Mul", [source, self._constant(f"{stem}.factors", halved(ranges))], f"{stem}.evened")
         scale, zero = input_scale(ranges)
-        step = [self._constant(f"{layer}.scale", scale), self._constant(f"{layer}.zero", zero)]
-        rounded = self._node("QuantizeLinear", [value, *step], f"{layer}.rounded")
-        back = self._node("DequantizeLinear", [rounded, *step], f"{layer}.back")
+        step = [self._constant(f"{stem}.scale", scale), self._constant(f"{stem}.zero", zero)]
+        rounded = self._node("QuantizeLinear", [value, *step], f"{stem}.rounded")
+        back = self._node("DequantizeLinear", [rounded, *step], f"{stem}.back")
         self._inputs[source, ranges] = back
         return back
 
