@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from wotd import SemanticIDModel, assembly
 from wotd.artifacts import Artifacts
 from wotd.configuration import compose
+from wotd.embeddings.backends import Calibration
 from wotd.embeddings.embedder import CALIBRATION_FILE
 from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsError, WOTDError
 from wotd.pipeline import TrainingResults, export_checkpoint, train_wotd_pipeline
@@ -597,7 +599,8 @@ def test_a_checkpoint_of_int8_takes_its_calibration_along(
     calibration = (results.artifacts / CALIBRATION_FILE).read_bytes()
     assert (folder / CALIBRATION_FILE).read_bytes() == calibration
     (kept,) = (tmp_path / "cache").rglob("calibration.json")
-    kept.write_text('{"highest": {"a": [1.0]}, "lowest": {"a": [0.0]}}')
+    layers = Calibration.load(kept).layers
+    Calibration({name: replace(ranges, highest=2 * ranges.highest) for name, ranges in layers.items()}).save(kept)
     with pytest.raises(TrainingError, match="int8 calibration that this machine does not have"):
         export_checkpoint(results.checkpoint, tmp_path / "again")
     assert not (tmp_path / "again").exists()

@@ -274,6 +274,23 @@ def test_a_store_that_is_read_only_is_done_without(
     assert not (tmp_path / "closed").exists()
 
 
+def test_openvino_leaves_a_redirected_stderr_open(tiny_model_path: Path, store: Path) -> None:
+    code = (
+        "import io, logging.config, pathlib, sys\n"
+        "from sentence_transformers import SentenceTransformer\n"
+        "from wotd.embeddings.backends import with_backend\n"
+        "ours, sys.stderr = sys.stderr, io.StringIO()\n"
+        "network = SentenceTransformer(sys.argv[1], device='cpu')\n"
+        "with_backend(network, 'openvino', 'float32', model='m', store=pathlib.Path(sys.argv[2]), digest='d' * 64)\n"
+        "redirected, sys.stderr = sys.stderr, ours\n"
+        "logging.config.dictConfig({'version': 1})\n"
+        "print(redirected.closed, 'absl.logging' in sys.modules)\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tiny_model_path), str(store)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "False"
+
+
 def test_processes_at_once_export_one_body(tiny_model_path: Path, tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"

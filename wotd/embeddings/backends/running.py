@@ -5,6 +5,7 @@ B texts, T tokens, H width of the hidden states.
 
 from __future__ import annotations
 
+import sys
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -79,9 +80,7 @@ class OpenVinoBody(Body):
             ValueError: if the processor does not compute in that number format.
         """
         super().__init__(config)
-        import openvino
-
-        core = openvino.Core()
+        core = _openvino().Core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ValueError("this processor does not compute in bfloat16")
         # Without the hint it would compute in bfloat16 wherever a processor can.
@@ -98,6 +97,21 @@ class OpenVinoBody(Body):
         """One batch."""
         request = self._compiled.create_infer_request()  # one a call: requests are not shared between threads
         return request.infer(arrays)[self._compiled.output(0)].copy()
+
+
+def _openvino() -> Any:
+    """OpenVINO, without a trap that comes along.
+
+    Its import sets up the log of absl, which keeps the stderr of that moment and closes it when logging is configured
+    anew, as Hydra does, if by then another one stands in its place (a notebook's, a test's). The system's own stderr
+    it leaves open.
+    """
+    import openvino
+
+    absl = sys.modules.get("absl.logging")
+    if absl is not None:
+        absl.get_absl_handler().python_handler.stream = sys.__stderr__
+    return openvino
 
 
 BODIES: dict[str, type[OnnxBody | OpenVinoBody]] = {"onnx": OnnxBody, "openvino": OpenVinoBody}
