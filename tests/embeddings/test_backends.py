@@ -291,6 +291,25 @@ def test_openvino_leaves_a_redirected_stderr_open(tiny_model_path: Path, store: 
     assert done.stdout.split()[0] == "False"
 
 
+def test_signals_are_handled_after_openvino_s_bodies_are_gone(tiny_model_path: Path, store: Path) -> None:
+    code = (
+        "import gc, pathlib, signal, sys\n"
+        "from sentence_transformers import SentenceTransformer\n"
+        "from wotd.embeddings.backends import with_backend\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+        "where = dict(model='m', store=pathlib.Path(sys.argv[2]), digest='d' * 64)\n"
+        "load = lambda: SentenceTransformer(sys.argv[1], device='cpu')\n"
+        "first, second = (with_backend(load(), 'openvino', 'float32', **where) for _ in range(2))\n"
+        "print(len(first.encode(['rain'])), len(second.encode(['rain'])))\n"
+        "del first; gc.collect()\n"
+        "del second; gc.collect()\n"
+        "signal.raise_signal(signal.SIGTERM)\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tiny_model_path), str(store)]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "1", "handled"])
+
+
 def test_processes_at_once_export_one_body(tiny_model_path: Path, tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"

@@ -5,6 +5,7 @@ B texts, T tokens, H width of the hidden states.
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from abc import ABC, abstractmethod
@@ -80,7 +81,7 @@ class OpenVinoBody(Body):
             ValueError: if the processor does not compute in that number format.
         """
         super().__init__(config)
-        core = _openvino().Core()
+        core = _core()
         if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise ValueError("this processor does not compute in bfloat16")
         # Without the hint it would compute in bfloat16 wherever a processor can.
@@ -99,10 +100,14 @@ class OpenVinoBody(Body):
         return request.infer(arrays)[self._compiled.output(0)].copy()
 
 
-def _openvino() -> Any:
-    """OpenVINO, without a trap that comes along.
+@functools.cache
+def _core() -> Any:
+    """The process's one core of OpenVINO, kept for good, without two traps that come along.
 
-    Its import sets up the log of absl, which keeps the stderr of that moment and closes it when logging is configured
+    A core sets the stack that its thread runs handlers of signals on, and frees it when it goes. Of two cores, the
+    stack of the one that went first comes back with the end of the other, and the next signal ends the process.
+
+    The import sets up the log of absl, which keeps the stderr of that moment and closes it when logging is configured
     anew, as Hydra does, if by then another one stands in its place (a notebook's, a test's). The system's own stderr
     it leaves open.
     """
@@ -111,7 +116,7 @@ def _openvino() -> Any:
     absl = sys.modules.get("absl.logging")
     if absl is not None:
         absl.get_absl_handler().python_handler.stream = sys.__stderr__
-    return openvino
+    return openvino.Core()
 
 
 BODIES: dict[str, type[OnnxBody | OpenVinoBody]] = {"onnx": OnnxBody, "openvino": OpenVinoBody}
