@@ -48,6 +48,13 @@ def _bytes(text: str) -> int:
     return int(float(found[1]) * _BYTES[found[2]])
 
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="What this model made: its name as wotd cache list shows it."),
+]
+FingerprintOption = Annotated[
+    str | None, typer.Option("--fingerprint", metavar="HEX", help="What the fingerprint made that begins so.")
+]
 DirOption = Annotated[
     Path | None,
     typer.Option("--dir", metavar="DIR", help="The cache; by default WOTD_CACHE, else the user's cache folder."),
@@ -136,12 +143,8 @@ def verify(folder: DirOption = None) -> None:
     group=cache_app,
 )
 def prune(
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What this model made: its name as wotd cache list shows it.")
-    ] = None,
-    fingerprint: Annotated[
-        str | None, typer.Option(metavar="HEX", help="What the fingerprint made that begins so.")
-    ] = None,
+    model: ModelOption = None,
+    fingerprint: FingerprintOption = None,
     older_than: Annotated[
         float | None,
         typer.Option(
@@ -256,12 +259,8 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", help="The vectors: .npy, N×D; .parquet, with text_sha256.")
     ],
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What this model made: its name as wotd cache list shows it.")
-    ] = None,
-    fingerprint: Annotated[
-        str | None, typer.Option(metavar="HEX", help="What the fingerprint made that begins so.")
-    ] = None,
+    model: ModelOption = None,
+    fingerprint: FingerprintOption = None,
     input_: Annotated[
         Path | None,
         typer.Option("--input", metavar="FILE", help="Only these texts, in their order: .jsonl, .txt, .csv, .parquet."),
