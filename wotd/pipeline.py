@@ -404,10 +404,11 @@ def _write_artifacts(
             texts=bool(config.artifacts.texts),
         )
         artifact_folder.write_json(folder / artifact_folder.RESULTS, results.to_mapping())
+        settings = OmegaConf.to_yaml(config, resolve=True)
+        (folder / artifact_folder.TRAINING_CONFIG).write_text(settings, encoding="utf-8")
         write_model_card(
-            folder, results.to_mapping(), encoder, module.provenance, codes_NL, data.corpora, taxonomy,
-            OmegaConf.to_yaml(config, resolve=True),
-        )  # fmt: skip
+            folder, results.to_mapping(), encoder, module.provenance, codes_NL, data.corpora, taxonomy, settings
+        )
         artifact_folder.seal(folder, {**module.provenance, **_encoder_facts(encoder)})
 
 
