@@ -6,7 +6,6 @@ encoder.safetensors    weights and codebooks
 semantic_ids.json      label and code of every work
 codes.parquet          code of every passage
 training_results.json  metrics, durations, counts
-training_config.yaml   every setting of the run, resolved
 training_config.yaml   the settings of the run
 README.md, plots/      a model card
 report.html            a page with the same figures
@@ -43,7 +42,6 @@ SCHEMA = 1
 CONFIG, WEIGHTS, SEMANTIC_IDS = "config.json", "encoder.safetensors", "semantic_ids.json"
 CODES, RESULTS, TRAINING_CONFIG = "codes.parquet", "training_results.json", "training_config.yaml"
 CARD, PAGE = "README.md", "report.html"
-TRAINING_CONFIG = "training_config.yaml"
 
 _REQUIRED = (WEIGHTS, SEMANTIC_IDS, CODES)
 _MAX_CONFIG_BYTES = 64 * 1024 * 1024
