@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from wotd.encoders import SemanticEncoder
-from wotd.evaluation import encode_vectors, evaluate, evaluate_churn, fit_probes
+from wotd.evaluation import encode_vectors, evaluate, evaluate_churn, fit_probes, frontier
 from wotd.metrics import normalized_mse
 from wotd.taxonomy import Taxonomy
 
@@ -210,6 +210,33 @@ def test_samples_are_spread_over_all_rows(encoder: SemanticEncoder, monkeypatch:
         assert sampled[name] == every[name]
     monkeypatch.setattr("wotd.evaluation.QUERY_ROWS", 5)
     assert evaluate(encoder, x, np.arange(100))["recall/prefix"] != every["recall/prefix"]
+
+
+def test_labels_give_way_as_reconstruction_weighs_more() -> None:
+    torch.manual_seed(0)
+    x = matrix(600, seed=3)
+    labels = np.stack([np.arange(600) % 4, np.full(600, -1)], 1)
+    x[:, 0] += labels[:, 0]
+    model = SemanticEncoder(DIM, SIZES, latent_dim=6, hidden=(), quantizer_options={"taught": [0]})
+    model.start(torch.from_numpy(x), torch.Generator().manual_seed(0), torch.from_numpy(labels))
+    model.eval()
+    before, own = encode_vectors(model, x, np.arange(600)), model.quantizer.reconstruction_weight
+    points = frontier(model, x, np.arange(600), labels, TAXONOMY)
+    weights = [point["weight"] for point in points]
+    assert weights == sorted(set(weights))
+    assert set(points[0]) == {"weight", "nmse", "style"}, "no label of the other level is known"
+    assert points[0]["nmse"] > points[-1]["nmse"]
+    assert points[0]["style"] > points[-1]["style"]
+    ours = next(point for point in points if point["weight"] == own)
+    measured = evaluate(model, x, np.arange(600), labels_NL=labels, taxonomy=TAXONOMY, named=True)
+    assert ours["nmse"] == pytest.approx(measured["nmse"])
+    assert ours["style"] == measured["agreement/style/accuracy"]
+    np.testing.assert_array_equal(encode_vectors(model, x, np.arange(600)), before)
+
+
+def test_there_is_no_frontier_without_taught_levels_or_rows(encoder: SemanticEncoder) -> None:
+    labels = np.zeros((50, 2), np.int64)
+    assert frontier(encoder, matrix(50), np.arange(50), labels, TAXONOMY) == []
 
 
 def test_churn_is_named_by_level_and_depth() -> None:

@@ -81,7 +81,7 @@ def test_the_folder_of_artifacts_is_whole(works_run: TrainingResults) -> None:
     files = {path.relative_to(works_run.artifacts).as_posix() for path in works_run.artifacts.rglob("*")}
     assert files >= {
         *("config.json", "encoder.safetensors", "semantic_ids.json", "codes.parquet", "training_results.json"),
-        *("README.md", "plots", "lsa.safetensors", "lsa_vocabulary.json"),
+        *("README.md", "plots", "report.html", "training_config.yaml", "lsa.safetensors", "lsa_vocabulary.json"),
     }
     artifacts = Artifacts.open(works_run.artifacts)
     assert artifacts.config["encoder"]["level_sizes"] == [8, 8, 8, 5]
@@ -438,7 +438,7 @@ def fill_disk(patch: pytest.MonkeyPatch, writer: str, code: int = errno.ENOSPC) 
     [
         "wotd.artifacts.save_encoder",
         "wotd.pipeline.write_codes",
-        "wotd.pipeline.write_model_card",
+        "wotd.pipeline.write_report",
         "wotd.artifacts.seal",
         "wotd.artifacts._sync",
     ],

@@ -30,9 +30,9 @@ from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError
 from wotd.evaluation import encode_vectors
 from wotd.metrics import Churn, churn, match_codes, rename_codes
-from wotd.model_card import add_alignment
 from wotd.publication import code_column
 from wotd.quantization import FiniteScalarQuantizer
+from wotd.report import write_report
 from wotd.semantic_ids import SemanticID
 
 
@@ -227,7 +227,7 @@ def align_artifacts(
         if results:
             results = {**results, "alignment": alignment.to_mapping()}
             write_json(folder / RESULTS, results)
-            add_alignment(folder, results, encoder, new.config, codes_NL, new.taxonomy)
+            write_report(folder, new.config)
         config = {name: value for name, value in new.config.items() if name not in ("schema", "files")}
         seal(folder, {**config, "align_to": str(earlier.folder)})
     return alignment

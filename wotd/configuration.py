@@ -33,6 +33,7 @@ _PLAIN_KEYS: dict[str, Any] = {
     "ckpt_path": str | None,
     "artifacts.texts": bool,
     "artifacts.collisions": str,
+    "artifacts.map": str,
     "artifacts.align_to": str | None,
 }
 """What stands in ``train.yaml`` itself and so feeds no signature."""

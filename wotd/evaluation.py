@@ -31,6 +31,7 @@ from wotd.metrics import (
     work_accuracy,
     work_consistency,
 )
+from wotd.quantization import HierarchicalVectorQuantizer
 from wotd.taxonomy import Taxonomy
 
 PROBE_ROWS = 8000
@@ -38,6 +39,11 @@ PROBE_ROWS = 8000
 
 NEIGHBOR_ROWS, QUERY_ROWS = 16384, 3000
 """Rows, at most, among which neighbours are sought, and that seek theirs."""
+
+FRONTIER_ROWS = 4096
+"""Rows, at most, on which labels are held against reconstruction."""
+
+_WEIGHTS = (0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
 
 _CHUNK_ROWS = 16384
 
@@ -122,6 +128,48 @@ def fit_probes(
         if probe is not None:
             probes[name] = probe
     return probes
+
+
+def frontier(
+    encoder: SemanticEncoder,
+    vectors_ND: NDArray[np.floating],
+    rows: NDArray[np.int64],
+    labels_NL: NDArray[np.int64],
+    taxonomy: Taxonomy,
+) -> list[dict[str, float]]:
+    """What codes say of labels and keep of embeddings as reconstruction weighs more and more against labels.
+
+    Nothing is trained anew: only the search for codes changes, under several ``reconstruction_weight``, the model's own
+    among them.
+
+    Args:
+        encoder: the model, in eval mode; it is left as it was.
+        vectors_ND: embeddings, N×D.
+        rows: which of them; looked at is a sample of fixed size.
+        labels_NL: labels of all N rows, -1 where unknown.
+        taxonomy: what the labels are, which the levels of the code are named for.
+
+    Returns:
+        by ascending weight ``weight``, ``nmse`` and the accuracy of each level with known labels by its name; nothing
+        of a model without taught levels or of no rows.
+    """
+    quantizer, sample = encoder.quantizer, _spread(rows, FRONTIER_ROWS)
+    if not isinstance(quantizer, HierarchicalVectorQuantizer) or not quantizer.taught or not len(sample):
+        return []
+    points, own = [], quantizer.reconstruction_weight
+    try:
+        for weight in sorted({*_WEIGHTS, own}):
+            quantizer.reconstruction_weight = weight
+            codes_NL = encode_vectors(encoder, vectors_ND, sample)
+            point = {"weight": weight, "nmse": _distortion(encoder, vectors_ND, sample, codes_NL)["nmse"]}
+            for level, name in _described(taxonomy):
+                agreement = label_agreement(codes_NL[:, level], labels_NL[sample, level])
+                if agreement.known:
+                    point[name] = agreement.accuracy
+            points.append(point)
+    finally:
+        quantizer.reconstruction_weight = own
+    return points
 
 
 def evaluate_churn(

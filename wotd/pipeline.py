@@ -37,11 +37,12 @@ from wotd.embeddings.cache import EmbeddingCache
 from wotd.embeddings.embedder import load_embedder
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
-from wotd.evaluation import encode_vectors, evaluate, fit_probes
-from wotd.model_card import write_model_card
+from wotd.evaluation import encode_vectors, evaluate, fit_probes, frontier
 from wotd.module import SemanticIDModule
+from wotd.passage_map import check_method, place
 from wotd.provenance import git_revision, library_versions
 from wotd.publication import write_codes, write_semantic_ids
+from wotd.report import write_report
 from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
@@ -65,8 +66,11 @@ class TrainingResults:
         seconds: durations of reading, splitting, embedding, training, evaluation, total.
         counts: works, passages, passages per split, embeddings computed and found, epochs, steps.
         dropped: works and passages left out, by reason.
+        full_cells: cells of the taxonomy with more works than the last level has codes, the fullest first.
         ids: how the IDs of works were made; empty for bare vectors.
         alignment: what ``artifacts.align_to`` did, and how many codes changed; empty without it.
+        frontier: what codes say of labels and keep of embeddings under other weights, on the validation side
+            (:func:`wotd.evaluation.frontier`), and the weight that they have; empty where no level is taught.
     """
 
     metrics: dict[str, float]
@@ -76,8 +80,10 @@ class TrainingResults:
     seconds: dict[str, float]
     counts: dict[str, int]
     dropped: dict[str, Any] = field(default_factory=dict)
+    full_cells: list[dict[str, Any]] = field(default_factory=list)
     ids: dict[str, Any] = field(default_factory=dict)
     alignment: dict[str, Any] = field(default_factory=dict)
+    frontier: dict[str, Any] = field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain data, as ``training_results.json`` holds it; paths relative to the run's folder."""
@@ -109,6 +115,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     check(config, unused=("provider", "embedding", "taxonomy") if bare_vectors else ())
     if not 0 <= config.seed < 2**32:
         raise ConfigurationError(f"seed is {config.seed}; expected 0 to {2**32 - 1}.")
+    check_method(config.artifacts.map)
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
     artifact_folder.check_target(output_dir / "artifacts")
     taxonomy = build_taxonomy(config)
@@ -157,8 +164,12 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         seconds=seconds,
         counts=_counts(data, trainer),
         dropped=data.corpora.dropped.to_mapping() if data.corpora else {},
+        full_cells=[{"cell": list(each.cell), "works": each.works} for each in data.corpora.overflows]
+        if data.corpora
+        else [],
         ids=ids.to_mapping() if ids else {},
         alignment=alignment.to_mapping() if alignment else {},
+        frontier=_frontier(module, data, taxonomy) if trainer.is_global_zero else {},
     )
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
@@ -381,6 +392,14 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
     return metrics
 
 
+def _frontier(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy | None) -> dict[str, Any]:
+    """Measured on the validation side, where settings are chosen."""
+    if taxonomy is None or not module.supervised:
+        return {}
+    points = frontier(module.model, data.vectors, data.rows(VAL), data.labels, taxonomy)
+    return {"weight": module.model.quantizer.reconstruction_weight, "points": points} if points else {}
+
+
 def _write_artifacts(
     config: DictConfig,
     results: TrainingResults,
@@ -402,14 +421,14 @@ def _write_artifacts(
             sides=[SPLIT_NAMES[side] for side in data.sides],
             corpora=data.corpora,
             texts=bool(config.artifacts.texts),
+            positions=place(data.vectors[:, : data.dimension], config.artifacts.map, seed=config.seed),
         )
         artifact_folder.write_json(folder / artifact_folder.RESULTS, results.to_mapping())
         settings = OmegaConf.to_yaml(config, resolve=True)
         (folder / artifact_folder.TRAINING_CONFIG).write_text(settings, encoding="utf-8")
-        write_model_card(
-            folder, results.to_mapping(), encoder, module.provenance, codes_NL, data.corpora, taxonomy, settings
-        )
-        artifact_folder.seal(folder, {**module.provenance, **_encoder_facts(encoder)})
+        facts = {**module.provenance, **_encoder_facts(encoder), "map": config.artifacts.map}
+        write_report(folder, facts)
+        artifact_folder.seal(folder, facts)
 
 
 def _encoder_facts(encoder: SemanticEncoder) -> dict[str, Any]:

@@ -119,11 +119,13 @@ def write_codes(
     sides: Sequence[str],
     corpora: Corpora | None,
     texts: bool,
+    positions: Mapping[int, tuple[float, float]] | None = None,
 ) -> None:
     """Write ``codes.parquet``, one row a passage in the order of training.
 
     Columns: corpus, passage, text (where ``texts``), text_hash (SHA-256 of the text), split, label,
-    code. For bare vectors passage is the row, corpus is null, and there are no columns of texts and labels.
+    code, and where rows have a place on the map, position (x and y). For bare vectors passage is the row, corpus is
+    null, and there are no columns of texts and labels.
     """
     rows = len(codes_NL)
     columns: dict[str, pa.Array] = {}
@@ -143,6 +145,8 @@ def write_codes(
         labels = [list(work.label.codes) for work in corpora.works]
         columns["label"] = pa.array(labels, pa.list_(pa.int64())).take(pa.array(owners))
     columns["code"] = code_column(codes_NL)
+    if positions is not None:
+        columns["position"] = pa.array([positions.get(row) for row in range(rows)], pa.list_(pa.float32()))
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 

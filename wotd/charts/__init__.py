@@ -1,0 +1,31 @@
+"""Pictures of codes, labels and training, each made once: as a PNG for a card, live in a report, an image in a log.
+
+A picture is a Vega-Lite chart, or several side by side (*panels*). Metrics come by name, as :mod:`wotd.evaluation`
+and ``training_results.json`` have them: ``test/nmse``.
+"""
+
+from wotd.charts.codes import SIDES, distortion, usage, usage_by_epoch
+from wotd.charts.drawing import Chart, Panels, page_script, pixels, png, save_png
+from wotd.charts.hierarchy import sunburst
+from wotd.charts.labels import confusion, confusion_counts, frontier, information, reliability
+from wotd.charts.passages import passage_map
+
+__all__ = [
+    "SIDES",
+    "Chart",
+    "Panels",
+    "confusion",
+    "confusion_counts",
+    "distortion",
+    "frontier",
+    "information",
+    "page_script",
+    "passage_map",
+    "pixels",
+    "png",
+    "reliability",
+    "save_png",
+    "sunburst",
+    "usage",
+    "usage_by_epoch",
+]

@@ -1,0 +1,54 @@
+"""The map of passages: where their embeddings lie, and what code they bear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wotd.charts.drawing import PALETTE, Panels, axis, rows, tips
+
+MOST_NAMES = 16
+"""Codes that the legend names, at most."""
+
+
+def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], title: str) -> Panels:
+    """Passages in the plane, coloured by their code of one level, which a reader of the page chooses.
+
+    Args:
+        points: ``x``, ``y``, for each level the name of the code, and what a tip says: ``ID``, ``work``, ``text``.
+        levels: names of the levels; the first is shown first.
+        title: of the map.
+    """
+    if not points:
+        return []
+    told = [name for name in ("ID", "work", "text") if name in points[0]]
+    many = max(len({point[level] for point in points}) for level in levels) > len(PALETTE)
+    scale = {"scheme": "turbo"} if many else {"range": list(PALETTE)}
+    bare = {"labels": False, "ticks": False, "grid": False, "domain": False}
+    chart = {
+        "title": title,
+        "height": 420,
+        "data": rows(points),
+        "params": [
+            {
+                "name": "level",
+                "value": levels[0],
+                "bind": {"input": "select", "options": list(levels), "name": "colour by "},
+            }
+        ],
+        "transform": [{"calculate": "datum[level]", "as": "code"}],
+        "mark": {"type": "circle", "size": 16, "opacity": 0.7},
+        "encoding": {
+            "x": axis("x", "quantitative", None, axis=bare, scale={"zero": False}),
+            "y": axis("y", "quantitative", None, axis=bare, scale={"zero": False}),
+            "color": axis(
+                "code",
+                "nominal",
+                None,
+                scale=scale,
+                legend={"orient": "bottom", "columns": 2, "symbolLimit": MOST_NAMES},
+            ),
+            "tooltip": tips(**dict.fromkeys((*told, *levels))),
+        },
+    }
+    return [chart]

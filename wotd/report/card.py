@@ -1,0 +1,66 @@
+"""The model card of an artifact folder, in Markdown with plots as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from wotd.artifacts import CARD
+from wotd.charts import save_png
+from wotd.report import pictures, tables
+from wotd.report.findings import Findings
+from wotd.report.pictures import Picture
+from wotd.report.tables import Table
+
+
+def write_card(findings: Findings) -> None:
+    """Write ``README.md`` and ``plots/`` into the folder, in the place of those that are there."""
+    plots = findings.folder / "plots"
+    plots.mkdir(exist_ok=True)
+    parts = [
+        f"# Semantic IDs\n\n{tables.heading(findings)}\n\n{_use(findings)}",
+        _table(tables.main_figures(findings)),
+        *_drawn(plots, pictures.of_codes(findings)),
+        *_drawn(plots, pictures.of_hierarchy(findings)),
+        *_drawn(plots, pictures.of_map(findings)),
+        _table(tables.label_figures(findings)),
+        *_drawn(plots, pictures.of_labels(findings)),
+        _table(tables.ids_of_works(findings)),
+        _table(tables.full_cells(findings)),
+        _table(tables.left_out(findings)),
+        _table(tables.durations(findings)),
+        f"## Configuration\n\n```yaml\n{findings.settings.strip()}\n```" if findings.settings else "",
+        _table(tables.alignment(findings)),
+    ]
+    card = "\n\n".join(part for part in parts if part)
+    (findings.folder / CARD).write_text(f"{card}\n", encoding="utf-8")
+
+
+def _use(findings: Findings) -> str:
+    if findings.results["counts"]["works"]:
+        shell, python = 'wotd encode --artifacts FOLDER "a text"', 'SemanticIDModel.load("FOLDER").encode(["a text"])'
+    else:
+        shell = "wotd encode --artifacts FOLDER --vectors VECTORS.npy --output CODES.npy"
+        python = 'SemanticIDModel.load("FOLDER").encode_vectors(vectors)'
+    return (
+        f"Use them with `{shell}`, or in Python:\n\n```python\nfrom wotd import SemanticIDModel\n\n{python}\n```\n\n"
+        "`report.html` beside this file has these figures as a page, with a map and the hierarchy to explore."
+    )
+
+
+def _table(table: Table) -> str:
+    """A table under its title; nothing of one without rows."""
+    if not table.rows:
+        return ""
+    lines = [f"## {table.title}", "", *([table.note, ""] if table.note else [])]
+    lines += [f"| {' | '.join(table.header)} |", f"|{'---|' * len(table.header)}"]
+    return "\n".join(
+        [*lines, *(f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in table.rows)]
+    )
+
+
+def _drawn(plots: Path, found: Iterator[Picture]) -> Iterator[str]:
+    for picture in found:
+        if picture.panels:
+            save_png(plots / f"{picture.name}.png", picture.panels)
+            yield f"![{picture.caption}](plots/{picture.name}.png)"

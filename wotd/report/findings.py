@@ -1,0 +1,137 @@
+"""A run as its artifact folder tells it, read once for all that is written of it.
+
+Shape letters: N passages, L levels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, TRAINING_CONFIG
+from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
+
+_PASSAGE_CHARACTERS = 240
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a run found.
+
+    Attributes:
+        folder: the artifacts.
+        config: what their ``config.json`` says.
+        results: what their ``training_results.json`` says.
+        works: by corpus, what ``semantic_ids.json`` says.
+        passages: the table ``codes.parquet``.
+        settings: the run's config as YAML; empty where it is not kept.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+    works: Mapping[str, Mapping[str, Any]]
+    passages: pa.Table
+    settings: str
+
+    @classmethod
+    def of(cls, folder: Path, config: Mapping[str, Any]) -> Findings:
+        """Read a folder."""
+        settings = folder / TRAINING_CONFIG
+        return cls(
+            folder,
+            config,
+            json.loads((folder / RESULTS).read_text(encoding="utf-8")),
+            json.loads((folder / SEMANTIC_IDS).read_text(encoding="utf-8"))["corpora"],
+            pq.read_table(folder / CODES),
+            settings.read_text(encoding="utf-8") if settings.is_file() else "",
+        )
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Figures by name: ``test/nmse``."""
+        found: Mapping[str, float] = self.results["metrics"]
+        return found
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy | None:
+        """What the labels follow; None for bare vectors."""
+        data = self.config.get("taxonomy")
+        return None if data is None else Taxonomy.from_mapping(data)
+
+    @property
+    def level_sizes(self) -> list[int]:
+        """Codes per level."""
+        return list(self.config["encoder"]["level_sizes"])
+
+    @cached_property
+    def levels(self) -> list[tuple[str, Sequence[str]]]:
+        """Names of the code's levels, each with the names of its codes; indices where they have none."""
+        if self.config.get("named") and self.taxonomy is not None:
+            return [(level.name, level.codes) for level in self.taxonomy.levels]
+        return [(f"level_{level}", [str(code) for code in range(size)]) for level, size in enumerate(self.level_sizes)]
+
+    @property
+    def level_names(self) -> list[str]:
+        """Names of the code's levels."""
+        return [name for name, _ in self.levels]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Levels of the label of which anything is known, in their order."""
+        return list(dict.fromkeys(name.rpartition("/")[2] for name in self.metrics if "/ami/level_" in name))
+
+    @property
+    def taught(self) -> list[str]:
+        """Those that levels of the code are taught to say."""
+        return [name for name in self.labels if any(f"/calibration/{name}/ece" in metric for metric in self.metrics)]
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """Codes of all passages, int64 N×L."""
+        return _matrix(self.passages["code"], len(self.level_sizes))
+
+    @cached_property
+    def label_codes(self) -> NDArray[np.int64]:
+        """Their labels, a column a level of the taxonomy, -1 where unknown; no column for bare vectors."""
+        if "label" not in self.passages.column_names or self.taxonomy is None:
+            return np.empty((len(self.passages), 0), dtype=np.int64)
+        return _matrix(self.passages["label"], len(self.taxonomy.levels))
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        """The passages of a side."""
+        return np.flatnonzero(self.passages["split"].to_numpy() == side)
+
+    def id_of(self, row: int, depth: int | None = None) -> str:
+        """The code of a passage, or its first levels, as people write it."""
+        return "-".join(map(str, self.codes[row, :depth].tolist()))
+
+    def text_of(self, row: int) -> str | None:
+        """How a passage begins; None where the artifacts keep no texts."""
+        if "text" not in self.passages.column_names:
+            return None
+        text = " ".join(self.passages["text"][row].as_py().split())
+        return text if len(text) <= _PASSAGE_CHARACTERS else f"{text[:_PASSAGE_CHARACTERS].rsplit(' ', 1)[0]} …"
+
+    def work_of(self, row: int) -> str | None:
+        """Title and author of a passage's work; None for bare vectors."""
+        corpus = self.passages["corpus"][row].as_py()
+        if corpus is None:
+            return None
+        work = self.works[corpus]
+        return f"{work['title']}, {work['author']}" if work.get("author") else str(work["title"])
+
+
+def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.int64]:
+    flat = column.combine_chunks().flatten().fill_null(UNKNOWN_CODE)
+    matrix: NDArray[np.int64] = flat.to_numpy(zero_copy_only=False).astype(np.int64).reshape(len(column), width)
+    return matrix

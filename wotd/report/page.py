@@ -1,0 +1,154 @@
+"""The page of a run, ``report.html``: one file that asks nothing of any network.
+
+Charts are live: what is under the pointer says what it is, and the map is coloured by a level of choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wotd.artifacts import PAGE
+from wotd.charts import page_script
+from wotd.charts.drawing import live
+from wotd.report import pictures, tables
+from wotd.report.findings import Findings
+from wotd.report.pictures import Picture
+
+_BRANCHES = (32, 16)
+"""Prefixes of one level and of two that the tree shows under each branch, at most, the most used first."""
+_SAMPLES = 3
+_MOST_WORKS = 1000
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A prefix with how many passages bear it, longer ones below it and, at the end, some of the passages."""
+
+    id: str
+    name: str
+    passages: int
+    branches: list[Branch] = field(default_factory=list)
+    samples: list[Mapping[str, str | None]] = field(default_factory=list)
+    more: int = 0
+
+
+def write_page(findings: Findings) -> None:
+    """Write the page into the folder."""
+    (findings.folder / PAGE).write_text(_rendered(findings), encoding="utf-8")
+
+
+def _rendered(findings: Findings) -> str:
+    drawn: dict[str, Mapping[str, Any]] = {}
+    rendered: str = _template().render(
+        heading=tables.heading(findings).replace("`", ""),
+        glance=_glance(findings),
+        codes=[*_shown(pictures.of_codes(findings), drawn)],
+        hierarchy=[*_shown(pictures.of_hierarchy(findings), drawn)],
+        tree=_branches(findings, np.arange(len(findings.passages)), 0),
+        depth=len(findings.levels),
+        map=[*_shown(pictures.of_map(findings), drawn)],
+        labels=[*_shown(pictures.of_labels(findings), drawn)],
+        works=_works(findings),
+        more_works=max(0, len(findings.works) - _MOST_WORKS),
+        figures=[table for table in (tables.main_figures(findings), tables.label_figures(findings)) if table.rows],
+        others=[
+            table
+            for table in (
+                tables.ids_of_works(findings), tables.full_cells(findings), tables.left_out(findings),
+                tables.alignment(findings), tables.durations(findings), tables.provenance(findings),
+            )
+            if table.rows
+        ],
+        settings=findings.settings.strip(),
+        drawn=drawn,
+        style=_static("report.css"),
+        script=_static("report.js"),
+        library=page_script(),
+    )  # fmt: skip
+    return rendered
+
+
+def _glance(findings: Findings) -> list[tuple[str, str, str]]:
+    """What is looked at first: a figure, its name, what to hold it against."""
+    metrics = findings.metrics
+    side = "test" if "test/nmse" in metrics else "val"
+    shown = [("nMSE", f"{side}/nmse", "1 is the mean alone, 0 exact"),
+             ("collision rate", f"{side}/collisions/rate", f"{side}/collisions/floor")]  # fmt: skip
+    shown += [
+        (name, f"{side}/agreement/{name}/accuracy", f"{side}/agreement/{name}/majority") for name in findings.taught
+    ]
+    glance = []
+    for name, metric, beside in shown:
+        if value := tables.figure(metrics.get(metric)):
+            other = tables.figure(metrics.get(beside))
+            kind = "commonest label alone" if "/agreement/" in metric else "least possible"
+            glance.append((value, f"{name}, {side}", f"{kind}: {other}" if other else beside))
+    return glance
+
+
+def _shown(found: Iterator[Picture], drawn: dict[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pictures with the names of their panels, whose charts are put into ``drawn``."""
+    for picture in found:
+        names = [f"{picture.name}-{index}" for index in range(len(picture.panels))]
+        drawn |= {name: live(panel) for name, panel in zip(names, picture.panels, strict=True)}
+        if names:
+            yield {"name": picture.name, "caption": picture.caption, "panels": names}
+
+
+def _branches(findings: Findings, rows_n: NDArray[np.int64], level: int) -> list[Branch]:
+    """The prefixes of rows that share all levels before, the most used first."""
+    names = findings.levels[level][1]
+    codes_n = findings.codes[rows_n, level]
+    counts_K = np.bincount(codes_n, minlength=len(names))
+    order = [int(code) for code in np.argsort(-counts_K, kind="stable") if counts_K[code]]
+    found = []
+    for code in order[: _BRANCHES[level]]:
+        inner_n = rows_n[codes_n == code]
+        last = level + 1 >= min(len(_BRANCHES), len(findings.levels))
+        found.append(
+            Branch(
+                id=findings.id_of(int(inner_n[0]), level + 1),
+                name=names[code],
+                passages=len(inner_n),
+                branches=[] if last else _branches(findings, inner_n, level + 1),
+                samples=_samples(findings, inner_n) if last else [],
+                more=0 if last else max(0, len(np.unique(findings.codes[inner_n, level + 1])) - _BRANCHES[level + 1]),
+            )
+        )
+    return found
+
+
+def _samples(findings: Findings, rows_n: NDArray[np.int64]) -> list[Mapping[str, str | None]]:
+    """Some passages, from different works where there are several: rows are spread evenly over them."""
+    if "text" not in findings.passages.column_names:
+        return []
+    count = min(_SAMPLES, len(rows_n))
+    chosen = rows_n[(2 * np.arange(count) + 1) * len(rows_n) // (2 * count)].tolist()
+    return [{"id": findings.id_of(row), "text": findings.text_of(row), "work": findings.work_of(row)} for row in chosen]
+
+
+def _works(findings: Findings) -> list[Mapping[str, Any]]:
+    """Works by their ID."""
+    listed = sorted(findings.works.items(), key=lambda item: ([*map(int, item[1]["id"].split("-"))], item[0]))
+    return [{"corpus": corpus, **work} for corpus, work in listed[:_MOST_WORKS]]
+
+
+@cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(_static("report.html"))
+
+
+def _static(name: str) -> str:
+    return files("wotd.report").joinpath("static", name).read_text(encoding="utf-8")
