@@ -1,0 +1,105 @@
+"""How much faster does `torch.compile` make training, and what does it cost?
+
+python -m experiments.compiling.run --root BOOKS --output OUT      a folder of Standard Ebooks
+
+The recipe with ``model.compile`` off and on, in turn, as often as there are seeds; a rate is the fastest epoch's after
+the first one. Nothing that is compiled is kept between runs. Writes OUT/results.json, OUT/table.md and OUT/rate.png.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+from experiments.runs import Results, Row, arguments, corpus, numbers, train
+from experiments.tables import markdown, plot, settings_of, spread, values
+from experiments.trace import Trace
+from wotd.progress import track
+
+BATCH_SIZES = (128, 1024)
+EPOCHS = 6
+WITHOUT_STOPPING = ("~callbacks.early_stopping", f"trainer.max_epochs={EPOCHS}")
+COLUMNS = {
+    "rows / s of the steps": "rate",
+    "first step, s": "first_step",
+    "training, s": "training",
+    "… of that in steps, s": "steps",
+}
+
+
+def measured(overrides: Sequence[str], seed: int, size: int) -> Row:
+    """Rate, first step and durations of a run with batches of that size, which compiles anew what it compiles."""
+    torch.compiler.reset()
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
+        done = train([*overrides, Trace.OVERRIDE], seed)
+    rates = [size * len(losses) / seconds for losses, seconds in zip(Trace.losses, Trace.seconds, strict=True)]
+    return {
+        "rate": max(rates[1:]),
+        "rates": rates,
+        "first_step": Trace.first_step,
+        "steps": sum(Trace.seconds),
+        "training": done.seconds["training"],
+        "metrics": {name: done.metrics[name] for name in ("test/nmse", "val/nmse")},
+    }
+
+
+def report(results: Row, sizes: Sequence[int]) -> str:
+    """Figures by setting, and what compiling changed: of the best run of each, and of each pair."""
+    rows = results["rows"]
+    lines = {
+        name: [spread(values(rows, name, where), ".0f" if where == "rate" else ".2f") for where in COLUMNS.values()]
+        for name in settings_of(rows)
+    }
+    gains = {}
+    for size in sizes:
+        off, on = (values(rows, name_of(size, compiled), "rate") for compiled in (False, True))
+        total_off, total_on = (values(rows, name_of(size, compiled), "training") for compiled in (False, True))
+        gains[f"batches of {size}"] = [
+            f"{100 * (max(on) / max(off) - 1):+.0f} %",
+            spread([100 * (mine / theirs - 1) for mine, theirs in zip(on, off, strict=False)], "+.0f") + " %",
+            spread([mine - theirs for mine, theirs in zip(total_on, total_off, strict=False)], "+.1f") + " s",
+        ]
+    headings = ["rate, best run of each", "rate, run by run", "whole training"]
+    return f"{markdown(COLUMNS, lines)}\n\nCompiled against not:\n\n{markdown(headings, gains)}\n"
+
+
+def name_of(size: int, compiled: bool) -> str:
+    """A line of the table."""
+    return f"batches of {size}{', compiled' if compiled else ''}"
+
+
+def main() -> None:
+    """Train in turn, print, write."""
+    parser = arguments(__doc__)
+    parser.add_argument("--batch-sizes", type=numbers, default=list(BATCH_SIZES))
+    asked = parser.parse_args()
+    with corpus(asked) as (recipe, about):
+        results = Results.open(asked.output, about)
+        turns = [(s, n, c) for s in asked.seeds for n in asked.batch_sizes for c in (False, True)]
+        for seed, size, compiled in track(turns, "runs", unit="runs"):
+            if results.has(setting=name_of(size, compiled), seed=seed):
+                continue
+            overrides = [
+                *recipe,
+                *WITHOUT_STOPPING,
+                f"data.batch_size={size}",
+                f"model.compile={str(compiled).lower()}",
+            ]
+            results.add({"setting": name_of(size, compiled), "seed": seed, **measured(overrides, seed, size)})
+    write(results.write(), asked.output, asked.batch_sizes)
+
+
+def write(results: Row, output: Path, sizes: Sequence[int]) -> None:
+    """The table and the plot of results."""
+    (output / "table.md").write_text(report(results, sizes), encoding="utf-8")
+    plot(results["rows"], {"rows / s of the steps": "rate", "training, s": "training"}, output / "rate.png")
+    print(report(results, sizes))
+
+
+if __name__ == "__main__":
+    main()
