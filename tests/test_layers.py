@@ -33,18 +33,19 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "wotd.charts",
             "wotd.passage_map",
             "wotd.library",
+            "wotd.runs",
         ),
     ),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment")),
     ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints")),
-    ("doors", ("wotd", "wotd.train", "wotd.cli", "wotd.serving", "wotd.deployment")),
+    ("doors", ("wotd", "wotd.train", "wotd.sweeps", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
 BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.provenance", "wotd.redaction")
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (("hydra",), ("wotd.configuration", "wotd.train", "wotd.pipeline")),
+    (("hydra",), ("wotd.configuration", "wotd.train", "wotd.sweeps", "wotd.pipeline")),
     (
         ("lightning", "pytorch_lightning", "lightning_fabric"),
         ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly"),

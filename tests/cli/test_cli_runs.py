@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -36,7 +37,7 @@ def runs(tmp_path, text_run, vector_run):
     for name, error in (("good", 0.01), ("bad", 0.9)):
         path = tmp_path / "runs" / name / "artifacts" / "training_results.json"
         results = json.loads(path.read_text())
-        results["metrics"]["test/nmse"] = error
+        results["metrics"] |= {"val/nmse": error, "test/nmse": error}
         path.write_text(json.dumps(results))
         hydra = tmp_path / "runs" / name / ".hydra"
         hydra.mkdir()
@@ -69,15 +70,94 @@ def test_settings_in_which_runs_differ_are_shown(shell, runs):
     said = shell("compare", runs / "good", runs / "bad")
     assert [row["overrides"] for row in said.rows] == [["data.batch_size=4"], ["data.batch_size=3"]]
     table = shell("compare", runs / "good", runs / "bad", "--format", "table").out
-    assert "data.batch_size=4" in table
-    assert "+experiment=deep" not in table
-    assert "4·4·4" in table
+    about = table.split("\n\n")[1]
+    assert "data.batch_size=4" in about
+    assert "+experiment=deep" not in about
+    assert "4·4·4" in about
+
+
+def test_the_best_run_and_the_command_that_repeats_it_stand_below(shell, runs, text_run):
+    (runs / "good" / ".hydra" / "overrides.yaml").write_text(
+        "- model.hidden=[16]\n- data.vectors=a file.npy\n- +experiment=deep\n- +sweep=levels\n"
+        "- ckpt_path=last\n- objective=val/cosine\n- seed=3\n"
+    )
+    table = shell("compare", runs / "good", runs / "bad", "--format", "table").out.splitlines()
+    assert table[-2:] == [
+        f"best by val/nmse (least, 0.0100): {os.path.relpath(runs / 'good')}",
+        "repeat it with: python -m wotd.train +experiment=deep 'model.hidden=[16]' 'data.vectors=a file.npy' seed=3",
+    ]
+    rows = shell("compare", runs / "good", runs / "bad").rows
+    assert rows[0]["command"] == table[-1].removeprefix("repeat it with: ")
+    assert rows[1]["command"] == "python -m wotd.train +experiment=deep data.batch_size=3"
+    unknown = shell("compare", text_run, "--format", "table").out.splitlines()
+    assert unknown[-1] == "it was not made on the command line."
+    assert shell("compare", text_run).rows[0]["command"] is None
+
+
+def test_configs_of_the_users_own_are_part_of_the_command(shell, runs):
+    sources = [{"path": "pkg.conf", "provider": "hydra"}, {"path": "/my conf", "provider": "command-line"}]
+    (runs / "good" / ".hydra" / "hydra.yaml").write_text(
+        json.dumps({"hydra": {"runtime": {"config_sources": sources}}})
+    )
+    (runs / "good" / ".hydra" / "overrides.yaml").write_text("- +sweep=mine\n")
+    assert shell("compare", runs / "good").rows[0]["command"] == (
+        "python -m wotd.train --config-dir '/my conf' +sweep=mine"
+    ), "a sweep of theirs may set more than what it varies"
+
+
+def test_distortion_of_unlike_vectors_is_called_no_verdict(shell, runs):
+    warning = "nMSE compares runs on the same vectors only"
+    assert warning in shell("compare", runs, "--format", "table").out
+    assert warning not in shell("compare", runs / "good", runs / "bad", "--format", "table").out
+    assert warning not in shell("compare", runs, "--format", "table", "--by", "test/cosine").out
+
+
+def test_the_order_goes_by_a_mean_over_names(shell, refused, runs):
+    metric = "test/agreement/*/accuracy"
+    rows = shell("compare", runs, "--by", metric, "--metrics", metric).rows
+    assert rows[0]["embedding"] == "lsa"
+    own = metrics_in(runs / "text" / "artifacts")
+    assert rows[0][metric] == pytest.approx(np.mean([own[f"test/agreement/{name}/accuracy"] for name in LEVELS]))
+    assert rows[1][metric] is None
+    assert "which no run measured" in refused("compare", runs, "--by", "test/*/none", status=2)
+
+
+def test_without_validation_the_test_side_decides(shell, runs):
+    for name in ("good", "bad"):
+        path = runs / name / "artifacts" / "training_results.json"
+        results = json.loads(path.read_text())
+        del results["metrics"]["val/nmse"]
+        path.write_text(json.dumps(results))
+    said = shell("compare", runs / "bad", runs / "good", "--format", "table").out
+    assert "best by test/nmse (least, 0.0100)" in said
+
+
+def test_runs_that_did_not_finish_are_listed_below(shell, runs):
+    for name in ("9", "10"):
+        (runs / name / ".hydra").mkdir(parents=True)
+        (runs / name / ".hydra" / "overrides.yaml").write_text("- seed=1\n")
+    (runs / "9" / "failure.json").write_text(json.dumps({"error": "RuntimeError: a bug", "traceback": "…"}))
+    said = shell("compare", runs, "--format", "table").out.splitlines()
+    assert said[-2:] == [f"{runs / '9'} failed: RuntimeError: a bug", f"{runs / '10'} is not finished."]
+    assert len(shell("compare", runs).rows) == 3
 
 
 def test_the_table_shows_what_is_looked_at_first(shell, runs):
     """Codes and labels in a table each, narrow enough to be read; figures as the runs measured them."""
-    codes, labels, about = (part.splitlines() for part in shell("compare", runs, "--format", "table").out.split("\n\n"))
-    assert codes[0].split() == ["run", "nMSE", "usage", "perplexity/K", "prefix@10", "collisions", "fit", "s"]
+    parts = shell("compare", runs, "--format", "table").out.split("\n\n")
+    codes, labels, about = (part.splitlines() for part in parts[:3])
+    assert codes[0].split() == [
+        "run",
+        "val",
+        "nMSE",
+        "nMSE",
+        "usage",
+        "perplexity/K",
+        "prefix@10",
+        "collisions",
+        "fit",
+        "s",
+    ]
     assert labels[0].split() == ["run", "style", "probe", "complexity", "probe", "era", "probe"]
     assert about[0].split() == ["run", "embedding", "levels", "settings", "of", "its", "own"]
     assert [line.split()[0].rpartition("/")[2] for line in codes[2:]] == ["good", "text", "bad"]
@@ -85,13 +165,20 @@ def test_the_table_shows_what_is_looked_at_first(shell, runs):
     own = results["metrics"]
     usage = np.mean([own[f"test/level_{level}/usage"] for level in range(4)])
     perplexity = np.mean([own[f"test/level_{level}/perplexity"] / size for level, size in enumerate((8, 8, 8, 5))])
-    figures = [own["test/nmse"], usage, perplexity, own["test/recall/prefix"], own["test/collisions/rate"]]
+    figures = [
+        own["val/nmse"],
+        own["test/nmse"],
+        usage,
+        perplexity,
+        own["test/recall/prefix"],
+        own["test/collisions/rate"],
+    ]
     assert codes[3].split()[1:] == [*(f"{value:.3f}" for value in figures), f"{results['seconds']['training']:.1f}"]
     pairs = [own[f"test/{kind}/{name}/accuracy"] for name in LEVELS for kind in ("agreement", "probe")]
     assert labels[3].split()[1:] == [f"{value:.3f}" for value in pairs]
     assert labels[2].split()[1:] == ["–"] * 6, "vectors have no labels"
     vectors_alone = shell("compare", runs / "good", "--format", "table").out.split("\n\n")
-    assert len(vectors_alone) == 2, "a table of labels would be empty"
+    assert len(vectors_alone) == 3, "a table of labels would be empty"
 
 
 def test_what_was_not_measured_is_a_dash(shell, runs):
@@ -101,25 +188,25 @@ def test_what_was_not_measured_is_a_dash(shell, runs):
     del results["seconds"]
     path.write_text(json.dumps(results))
     table = shell("compare", runs, "--format", "table").out.splitlines()
-    _, nmse, usage, perplexity, *_, seconds = table[3].split()
-    assert "–" not in nmse + usage
+    _, validated, nmse, usage, perplexity, *_, seconds = table[3].split()
+    assert "–" not in validated + nmse + usage
     assert (perplexity, seconds) == ("–", "–")
 
 
 def test_metrics_are_chosen_by_name(shell, refused, runs, tmp_path):
     own = metrics_in(runs / "text" / "artifacts")
     results = json.loads((runs / "text" / "artifacts" / "training_results.json").read_text())
-    wanted = ("val/nmse", "ids/collision_rate/after", "epochs", "test/passages")
+    wanted = ("test/nmse", "ids/collision_rate/after", "epochs", "test/passages")
     chosen = ["compare", runs, "--metrics", ", ".join(wanted)]
     text = shell(*chosen).rows[1]
-    described = {"run", "artifacts", "overrides", "embedding", "level_sizes", "quantizer", "seed"}
-    assert text.keys() == described | {"test/nmse", *wanted}, "the order's metric is always there"
+    described = {"run", "artifacts", "overrides", "command", "embedding", "level_sizes", "quantizer", "seed"}
+    assert text.keys() == described | {"val/nmse", *wanted}, "the order's metric is always there"
     assert text["ids/collision_rate/after"] == results["ids"]["collision_rate"]["after"]
     table = shell(*chosen, "--format", "table").out.split("\n\n")
-    assert len(table) == 2
+    assert len(table) == 3
     cells = next(line for line in table[0].splitlines() if "/text" in line).split()[1:]
     rate = f"{results['ids']['collision_rate']['after']:.3f}"
-    assert cells == [f"{own['test/nmse']:.3f}", f"{own['val/nmse']:.3f}", rate, "2", f"{own['test/passages']:.0f}"]
+    assert cells == [f"{own['val/nmse']:.3f}", f"{own['test/nmse']:.3f}", rate, "2", f"{own['test/passages']:.0f}"]
     assert shell(*chosen, "--output", tmp_path / "out.parquet").status == 0
     assert set(pq.read_table(tmp_path / "out.parquet").column_names) == text.keys()
     assert "--metrics is val/nmze, which no run measured; try val/nmse" in refused(
@@ -130,8 +217,8 @@ def test_metrics_are_chosen_by_name(shell, refused, runs, tmp_path):
 def test_the_metric_of_the_order_is_shown(shell, runs):
     by = ["compare", runs, "--format", "table", "--by"]
     assert shell(*by, "test/nmse").out.startswith("run")
-    heading = shell(*by, "val/nmse").out.split("\n\n")[0].splitlines()
-    assert [line.split()[-1] for line in heading[:2]] == ["val/", "nmse"]
+    heading = shell(*by, "val/cosine").out.split("\n\n")[0].splitlines()
+    assert [line.split()[-1] for line in heading[:2]] == ["val/", "cosine"]
 
 
 def test_fewer_collisions_of_ids_and_less_churn_come_first(shell, runs):

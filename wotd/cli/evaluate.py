@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wotd.cli.app import WrongUsageError, command
-from wotd.cli.inspection import metrics_table, training_results
+from wotd.cli.inspection import metrics_table
 from wotd.cli.options import (
     ArtifactsOption,
     BackendOption,
@@ -102,6 +102,7 @@ def _drawn(metrics: dict[str, float]) -> Iterator[RenderableType]:
 
 def _of_training(folder: Path) -> dict[str, float]:
     from wotd.artifacts import Artifacts
+    from wotd.runs import training_results
 
     metrics: dict[str, float] = training_results(Artifacts.open(folder).folder).get("metrics", {})
     if not metrics:

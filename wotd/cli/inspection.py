@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wotd.cli.app import command
 from wotd.cli.options import ArtifactsOption, FormatOption
 from wotd.cli.tables import add_row, new_table, number, show, size
-from wotd.errors import ArtifactError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,6 +42,8 @@ def inspect_artifacts(artifacts: ArtifactsOption, format_: FormatOption = None) 
 
 def summary(artifacts: Artifacts) -> dict[str, Any]:
     """What the folder says of itself, as plain data."""
+    from wotd.runs import training_results
+
     config = artifacts.config
     taxonomy = artifacts.taxonomy
     sizes = list(config["encoder"]["level_sizes"])
@@ -71,26 +70,6 @@ def summary(artifacts: Artifacts) -> dict[str, Any]:
         "schema": config["schema"],
         "files": {name: (artifacts.folder / name).stat().st_size for name in ("config.json", *config["files"])},
     }
-
-
-def training_results(folder: Path) -> dict[str, Any]:
-    """The content of ``training_results.json``; empty where there is none (a checkpoint was exported).
-
-    Raises:
-        ArtifactError: if it is damaged.
-    """
-    from wotd.artifacts import RESULTS
-
-    path = folder / RESULTS
-    if not path.is_file():
-        return {}
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} is not readable JSON: {error}.") from error
-    if not isinstance(results, dict) or not isinstance(results.get("metrics"), dict):
-        raise ArtifactError(f"{path} holds no metrics; it was not written by a training run.")
-    return results
 
 
 def _computed_by(embedding: dict[str, Any]) -> str:

@@ -1,13 +1,13 @@
-"""What ``wotd compare`` draws: what is looked at first of a run, all of it on the test side.
+"""What ``wotd compare`` draws: what is looked at first of a run, on the test side but for what decides the order.
 
 Figures of codes and figures of labels are tables of their own, so that each fits a terminal of 80 columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wotd.cli.inspection import digits_of
 from wotd.cli.tables import add_row, new_table, number
@@ -15,11 +15,7 @@ from wotd.cli.tables import add_row, new_table, number
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Run = Mapping[str, Any]
-"""A run's metrics by name beside what it is."""
-
-ORDER = "test/nmse"
-"""What the order goes by where nothing else is asked for."""
+    from wotd.runs import Run
 
 _ACCURACY = ("test/agreement/", "/accuracy")
 
@@ -35,9 +31,9 @@ def drawn(runs: Sequence[Run], by: str, chosen: Sequence[str] | None = None) -> 
     if chosen is not None:
         yield from _table(runs, [_metric_column(name) for name in chosen])
     else:
-        if by != ORDER:
+        if by not in ("val/nmse", "test/nmse"):
             yield from _table(runs, [_metric_column(by)])
-        yield from _table(runs, _code_columns())
+        yield from _table(runs, _code_columns(by))
         yield from _table(runs, _label_columns(runs))
     about = new_table("run", "embedding", "levels", "settings of its own", ids=("levels",))
     for run in runs:
@@ -72,17 +68,23 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _metric_column(metric: str, title: str | None = None, digits: int | None = None) -> _Column:
-    """The metric of that name; its title, unless another is given, is the name in lines that leave others room."""
+    """The metric of that name, a mean where it has a ``*``.
+
+    Its title, unless another is given, is the name in lines that leave others room.
+    """
+    from wotd.runs import value_of
+
     return _Column(
         title or metric.replace("/", "/\n"),
-        lambda run: run.get(metric),
+        lambda run: value_of(run, metric),
         digits_of(metric) if digits is None else digits,
     )
 
 
-def _code_columns() -> list[_Column]:
+def _code_columns(by: str) -> list[_Column]:
     """How well whole codes reconstruct, how their levels are used, what they find, what they took to fit."""
     return [
+        *([_metric_column(by, "val nMSE")] if by == "val/nmse" else []),
         _metric_column("test/nmse", "nMSE"),
         _Column("usage", _usage),
         _Column("perplexity/K", _perplexity),
