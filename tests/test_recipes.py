@@ -135,10 +135,13 @@ def unfit(config: DictConfig) -> list[str]:
 
 
 def swept(config: DictConfig) -> Iterator[str]:
-    """Each value of each parameter that a sweep varies, as an override of its own."""
+    """Each value of each parameter that a sweep varies, of an interval both ends, as an override of its own."""
     for key, values in (config.hydra.sweeper.get("params") or {}).items():
         override = OverridesParser.create().parse_override(f"{key}={values}")
-        choices = override.sweep_string_iterator() if override.is_sweep_override() else [str(values)]
+        if override.is_interval_sweep():
+            choices = [override.value().start, override.value().end]
+        else:
+            choices = override.sweep_string_iterator() if override.is_sweep_override() else [str(values)]
         yield from (f"{key}={choice}" for choice in choices)
 
 

@@ -3,79 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from pipeline_runs import codes, on_vectors, on_works, stopped_at
+from training_processes import Door, finished, started
 
 from wotd import train
 from wotd.artifacts import Artifacts
 from wotd.errors import WOTDError
 
-TESTS = Path(__file__).resolve().parent
-
-
-class Answer(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Door = Callable[..., Answer]
-
-
-@pytest.fixture
-def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Door]:
-    """Types a command into the door within this process, in an empty folder; undoes what Hydra does to logging."""
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    handlers, level, terminate = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
-
-    def typed(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["wotd-train", *arguments])
-        status = 0
-        try:
-            train.main()
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        finally:
-            for handler in root.handlers:
-                handler.flush()
-        return Answer(status, *capsys.readouterr())
-
-    yield typed
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    signal.signal(signal.SIGTERM, terminate)
-
-
-def started(*arguments: str, cwd: Path, module: tuple[str, ...] = ("-m", "wotd.train"), **options) -> subprocess.Popen:
-    """The door in a process of its own."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS)} | options.pop("env", {})
-    return subprocess.Popen(
-        [sys.executable, *module, *arguments],
-        cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
-
-
-def finished(process: subprocess.Popen, timeout: float = 120) -> Answer:
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    return Answer(process.returncode, out, err)
+pytest_plugins = ["training_door"]
 
 
 # --- what is said
@@ -230,47 +174,6 @@ def test_the_run_is_named_by_the_environment(door: Door, tmp_path: Path, monkeyp
     assert "dir: outputs/deep/mine" in answer.out.replace("${name}", "deep").replace(
         "${oc.env:WOTD_RUN,${now:%Y-%m-%d_%H-%M-%S}}", os.environ["WOTD_RUN"]
     )
-
-
-def test_a_sweep_of_two_leaves_two_runs(door: Door, tmp_path: Path) -> None:
-    overrides = on_vectors(tmp_path / "data", "trainer.max_epochs=1")
-    answer = door("-m", *overrides, "data.batch_size=16,32", "hydra.sweep.dir=sweep")
-    assert answer.status == 0
-    runs = sorted(path for path in (tmp_path / "sweep").iterdir() if path.is_dir())
-    assert [run.name for run in runs] == ["0", "1"]
-    steps = [json.loads((run / "artifacts" / "training_results.json").read_text())["counts"]["steps"] for run in runs]
-    assert steps == [15, 7]
-
-
-def test_a_failing_job_of_a_sweep_lets_the_others_go_on(door: Door, tmp_path: Path) -> None:
-    overrides = on_vectors(tmp_path / "data", "trainer.max_epochs=1")
-    answer = door("-m", *overrides, "model.dropout=1.5,0.1", "hydra.sweep.dir=sweep")
-    assert answer.status == 1
-    assert answer.err.splitlines()[-1].startswith("wotd-train: model.dropout is 1.5; expected")
-    assert "model.dropout is 1.5" in answer.out
-    Artifacts.open(tmp_path / "sweep" / "1" / "artifacts")
-
-
-def test_distributed_runs_are_not_swept_in_one_command(door: Door, tmp_path: Path) -> None:
-    overrides = on_vectors(tmp_path / "data")
-    answer = door("-m", *overrides, "trainer=ddp", "trainer.devices=2", "seed=0,1", "hydra.sweep.dir=sweep")
-    assert answer.status == 1
-    assert "trainer=ddp cannot be swept with -m in one command" in answer.err
-
-
-@pytest.mark.slow
-def test_a_sweep_over_embedding_models_and_batch_sizes(tmp_path: Path, tiny_model_path: Path) -> None:
-    overrides = on_works(tmp_path / "data", "trainer.max_epochs=1")[2:]  # as the sweep chooses the embedding
-    conf = tmp_path / "conf" / "embedding"
-    conf.mkdir(parents=True)
-    (conf / "tiny.yaml").write_text(f"defaults:\n  - sentence_transformer\nmodel: {tiny_model_path}\n")
-    arguments = ["-m", "+experiment=minilm", "embedding=tiny,lsa", "data.batch_size=16,32", "hydra.sweep.dir=sweep"]
-    answer = finished(started("--config-dir", str(tmp_path / "conf"), *arguments, *overrides, cwd=tmp_path), 200)
-    assert answer.status == 0, answer.err
-    folders = sorted((tmp_path / "sweep").glob("*/artifacts"))
-    kinds = [Artifacts.open(folder).config["embedding"]["fingerprint"]["kind"] for folder in folders]
-    assert len(folders) == 4
-    assert kinds[0] == kinds[1] != kinds[2] == kinds[3] == "lsa"
 
 
 # --- stopping and going on

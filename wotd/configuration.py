@@ -30,6 +30,7 @@ _NEEDED = frozenset({"taxonomy", "provider", "embedding", "data", "model", "trai
 _PLAIN_KEYS: dict[str, Any] = {
     "name": str,
     "seed": int,
+    "objective": str,
     "ckpt_path": str | None,
     "artifacts.texts": bool,
     "artifacts.collisions": str,

@@ -21,7 +21,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from wotd.configuration import CONFIG_NAME, config_directory, explain, refuse_wrong_choices
-from wotd.errors import ConfigurationError, WOTDError
+from wotd.errors import WOTDError
+from wotd.sweeps.command import refuse_missing_extras, reported
+from wotd.sweeps.job import run_job
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +32,11 @@ _FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 1, 2, 128 + signal.SIGINT, 12
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)
 def run(config: DictConfig) -> float | None:
-    """Train one run of a recipe; returns the test nMSE, which a sweeper may minimise."""
-    sweeping = HydraConfig.get().mode is RunMode.MULTIRUN
+    """Train one run of a recipe; in a sweep, return what ``objective`` names."""
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        return run_job(config, _train)
     try:
-        if sweeping:
-            _refuse_distributed_sweep(config)
-        return _train(config)
+        _train(config)
     except KeyboardInterrupt:
         _stopped("interrupted", _INTERRUPTED)
     except SystemExit as stop:
@@ -43,25 +44,23 @@ def run(config: DictConfig) -> float | None:
             raise
         _stopped("terminated", _TERMINATED)
     except WOTDError as error:
-        if sweeping:  # the other jobs of the sweep go on; Hydra raises the first failure at the end
-            logger.error("%s", error)
-            raise
         _exit(str(error), _FAILED)
+    return None
 
 
-def _train(config: DictConfig) -> float | None:
+def _train(config: DictConfig) -> Mapping[str, float]:
     # Imported here: --help, --cfg and completion need no torch.
     from wotd.pipeline import train_wotd_pipeline
 
     results = train_wotd_pipeline(config, HydraConfig.get().runtime.output_dir)
     if not results.metrics:  # a process other than the first of a distributed run
-        return None
+        return {}
     logger.info("results:\n%s", summary(results.metrics))
     artifacts = os.path.relpath(results.artifacts)
     texts = results.counts["works"] > 0
     use = f'encode --artifacts {artifacts} "It was a dark night"' if texts else f"inspect --artifacts {artifacts}"
     logger.info("everything is in %s; next: wotd %s", os.path.relpath(results.output_dir), use)
-    return results.metrics.get("test/nmse")
+    return results.metrics
 
 
 def summary(metrics: Mapping[str, float]) -> str:
@@ -79,15 +78,6 @@ def summary(metrics: Mapping[str, float]) -> str:
             rows.append([side, *("" if value is None else f"{value:.3f}" for value in values)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.rjust, row, widths)) for row in rows)
-
-
-def _refuse_distributed_sweep(config: DictConfig) -> None:
-    """Lightning would start the other processes of each job as sweeps of their own."""
-    several = config.trainer.get("devices") not in (1, "1") or config.trainer.get("num_nodes", 1) != 1
-    if several and "ddp" in str(config.trainer.get("strategy")) and "LOCAL_WORLD_SIZE" not in os.environ:
-        raise ConfigurationError(
-            "trainer=ddp cannot be swept with -m in one command: set trainer.devices=1, or start each run by itself."
-        )
 
 
 def _stopped(how: str, status: int) -> NoReturn:
@@ -115,8 +105,10 @@ def main() -> None:
     overrides = sys.argv[1:]
     try:
         refuse_wrong_choices(overrides)
+        refuse_missing_extras(overrides)
         _name_run()
-        run()
+        with reported(overrides):
+            run()
     except WOTDError as error:
         _exit(str(error), _FAILED)
     except InstantiationException:  # a bug of whoever wrote the class
