@@ -38,7 +38,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
     ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment")),
-    ("composition / training", ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints")),
+    (
+        "composition / training",
+        ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints", "wotd.results_board"),
+    ),
     ("doors", ("wotd", "wotd.train", "wotd.sweeps", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
@@ -48,7 +51,7 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.sweeps", "wotd.pipeline")),
     (
         ("lightning", "pytorch_lightning", "lightning_fabric"),
-        ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly"),
+        ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly", "wotd.results_board"),
     ),
     (("sentence_transformers",), ("wotd.embeddings.network", "wotd.embeddings.backends")),
     (

@@ -43,6 +43,7 @@ from wotd.passage_map import check_method, place
 from wotd.provenance import git_revision, library_versions
 from wotd.publication import write_codes, write_semantic_ids
 from wotd.report import write_report
+from wotd.results_board import show_results
 from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
@@ -174,6 +175,8 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
             _write_artifacts(config, results, module, data, taxonomy, codes_NL, ids.ids if ids else None)
+        with _disk_errors(output_dir, "the results cannot be logged to"):
+            show_results(trainer, config, metrics, data, module.model, codes_NL, taxonomy, results.artifacts)
     return results
 
 

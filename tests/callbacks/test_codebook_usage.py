@@ -27,11 +27,13 @@ def test_each_level_is_counted_over_all_batches(tmp_path: Path) -> None:
         shares = counts[counts > 0] / counts.sum()
         logged = {
             name: float(trainer.callback_metrics[f"val/level_{level}/{name}"])
-            for name in ("perplexity", "usage", "dead")
+            for name in ("perplexity", "usage", "dead", "entropy", "revived")
         }
         assert logged["perplexity"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-5)
         assert logged["usage"] == (counts > 0).mean()
         assert logged["dead"] == (counts == 0).sum()
+        assert logged["entropy"] == pytest.approx(-(shares * np.log2(shares)).sum(), rel=1e-5)
+        assert logged["revived"] == 0
 
 
 def test_a_collapsed_level_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -57,3 +59,37 @@ def test_healthy_levels_are_not_warned_of(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_share_that_cannot_be_meant(share: float) -> None:
     with pytest.raises(ConfigurationError, match=r"callbacks\.codebook_usage\.warn_below is "):
         CodebookUsage(share)
+
+
+def test_codes_that_come_back_are_revived(tmp_path: Path) -> None:
+    data = small_data(tmp_path)
+    usage = CodebookUsage()
+    module = small_module(data)
+    trainer = small_trainer(usage, max_epochs=1)
+    trainer.fit(module, datamodule=data)
+    (counts,) = usage.history
+    used = [int((counts_K > 0).sum()) for counts_K in counts]
+    again = CodebookUsage()
+    again.load_state_dict({"sizes": [4, 4, 4], "history": [torch.tensor([9, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0]).int()]})
+    trainer = small_trainer(again, max_epochs=1, limit_train_batches=1)
+    trainer.fit(module, datamodule=data)
+    assert len(again.history) == 2
+    for level, counts_K in enumerate(again.history[1]):
+        expected = int((counts_K[1:] > 0).sum())
+        assert float(trainer.callback_metrics[f"val/level_{level}/revived"]) == expected
+        assert expected > 0 or used[level] == 1
+
+
+def test_the_counts_of_all_epochs_outlast_a_checkpoint(tmp_path: Path) -> None:
+    data = small_data(tmp_path)
+    usage = CodebookUsage()
+    small_trainer(usage, max_epochs=3).fit(small_module(data), datamodule=data)
+    torch.save(usage.state_dict(), tmp_path / "state.pt")
+    other = CodebookUsage()
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert len(other.history) == 3
+    for ours, theirs in zip(usage.history, other.history, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    empty = CodebookUsage()
+    empty.load_state_dict(CodebookUsage().state_dict())
+    assert empty.history == []

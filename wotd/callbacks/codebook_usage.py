@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from wotd.callbacks.boards import boards_of
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError
 from wotd.metrics.usage import CodebookUsage as CodebookUsageMetric
+from wotd.metrics.usage import level_usage
 
 logger = logging.getLogger(__name__)
 
 
 class CodebookUsage(Callback):
-    """Logs ``val/level_{l}/perplexity``, ``usage`` and ``dead``, and warns of a level that collapses.
+    """Logs ``val/level_{l}/perplexity``, ``usage``, ``dead``, ``revived`` and ``entropy``, and warns of collapse.
 
-    Needs ``validation_step`` to return the codes of the batch, B×L.
+    A code is revived that was dead in the validation before and is used in this one; entropy is told in bits. Where a
+    logger shows histograms, ``val/level_{l}/codes`` has the counts. Needs ``validation_step`` to return the codes of
+    the batch, B×L.
+
+    Attributes:
+        history: the counts of each validation of the fit so far, per level int64 K.
     """
 
     def __init__(self, warn_below: float = 0.1) -> None:
@@ -27,6 +38,7 @@ class CodebookUsage(Callback):
         if not 0 <= warn_below <= 1:
             raise ConfigurationError(f"callbacks.codebook_usage.warn_below is {warn_below}; expected 0 to 1.")
         self.warn_below = warn_below
+        self.history: list[list[Tensor]] = []
         self._metric: CodebookUsageMetric | None = None
 
     def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -52,16 +64,41 @@ class CodebookUsage(Callback):
         """Log each level's use; computing sums the counts of all processes."""
         if self._metric is None:
             return
-        usages = self._metric.compute()
+        with self._metric.sync_context(should_unsync=True):
+            counts = [counts_K.cpu().clone() for counts_K in self._metric.counts()]
+            usages = [*map(level_usage, counts)]
         self._metric = None
+        before = self.history[-1] if self.history else None
         for level, (usage, size) in enumerate(zip(usages, _level_sizes(pl_module), strict=True)):
-            values = {"perplexity": usage.perplexity, "usage": usage.usage, "dead": float(usage.dead)}
+            values = {
+                "perplexity": usage.perplexity,
+                "entropy": math.log2(usage.perplexity) if usage.perplexity > 0 else math.nan,
+                "usage": usage.usage,
+                "dead": float(usage.dead),
+                "revived": float(((before[level] == 0) & (counts[level] > 0)).sum()) if before else 0.0,
+            }
             pl_module.log_dict({f"val/level_{level}/{name}": value for name, value in values.items()}, sync_dist=True)
             if usage.perplexity < self.warn_below * size and not trainer.sanity_checking:
                 logger.warning(
                     "level %d collapses: it uses %.1f of %d codes (perplexity), %d are dead",
                     level, usage.perplexity, size, usage.dead,
                 )  # fmt: skip
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.history.append(counts)
+            for board in boards_of(trainer):
+                for level, counts_K in enumerate(counts):
+                    board.histogram(f"val/level_{level}/codes", counts_K.numpy(), trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts so far, so that a run that goes on shows all of its epochs."""
+        return {
+            "sizes": [len(counts_K) for counts_K in self.history[0]] if self.history else [],
+            "history": [torch.cat(counts).int() for counts in self.history],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take up the counts."""
+        self.history = [list(torch.split(counts.long(), state_dict["sizes"])) for counts in state_dict["history"]]
 
 
 def _level_sizes(pl_module: lightning.LightningModule) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from wotd.metrics.calibration import Reliability, reliability
 from wotd.metrics.churn import Churn, churn, match_codes, rename_codes
 from wotd.metrics.collisions import Collisions, collisions
 from wotd.metrics.consistency import work_consistency
+from wotd.metrics.contingency import Contingency, information_of_counts
 from wotd.metrics.distortion import normalized_mse
 from wotd.metrics.information import adjusted_mutual_information, diagonal_dominance
 from wotd.metrics.prefixes import conditional_entropy, prefix_groups
@@ -16,6 +17,7 @@ __all__ = [
     "Churn",
     "CodebookUsage",
     "Collisions",
+    "Contingency",
     "LabelAgreement",
     "LevelUsage",
     "NeighborRecall",
@@ -27,6 +29,7 @@ __all__ = [
     "conditional_entropy",
     "diagonal_dominance",
     "fit_probe",
+    "information_of_counts",
     "label_agreement",
     "level_usage",
     "match_codes",

@@ -1,0 +1,103 @@
+"""Pictures of training as it goes, for loggers that show some."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
+
+from wotd.callbacks.boards import Board, boards_of, show
+from wotd.callbacks.codebook_usage import CodebookUsage
+from wotd.callbacks.label_agreement import LabelAgreement
+from wotd.charts import confusion, information, usage_by_epoch
+from wotd.errors import ConfigurationError
+from wotd.metrics import information_of_counts
+
+Other = TypeVar("Other", bound=Callback)
+
+_FIRST_GUESS = 1.0
+"""Seconds that drawing is taken to need before it was done once."""
+
+MOST_CODES = 1024
+"""Codes of a level, at most, whose use is drawn epoch by epoch."""
+
+
+class Pictures(Callback):
+    """Draws the use of codes by epoch, which codes rows of each label get, and what levels tell of labels.
+
+    Drawn after a validation while all drawing so far took no more than ``share`` of the time since training began, and
+    at its end in any case. The numbers are those of the callbacks ``codebook_usage`` and ``label_agreement``; what one
+    of them does not count, or no logger shows, is not drawn.
+    """
+
+    def __init__(self, share: float = 0.02) -> None:
+        """Draw for at most this share of the time; 0 at the end alone."""
+        if not 0 <= share < 1:
+            raise ConfigurationError(f"callbacks.pictures.share is {share}; expected 0 or more and less than 1.")
+        self.share = share
+        self._begun = self._spent = 0.0
+        self._guess = _FIRST_GUESS
+        self._drawn_at: int | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        del trainer, pl_module
+        self._begun, self._spent, self._drawn_at = time.perf_counter(), 0.0, None
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Draw, if there is time for it."""
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
+            return
+        if self._spent + self._guess <= self.share * (time.perf_counter() - self._begun):
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Draw how it ended."""
+        if self._drawn_at != trainer.global_step:
+            self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        boards = boards_of(trainer)
+        if not boards:
+            return
+        begun = time.perf_counter()
+        usage, agreement = _other(trainer, CodebookUsage), _other(trainer, LabelAgreement)
+        if usage is not None:
+            _draw_usage(boards, usage, trainer.global_step)
+        if agreement is not None and agreement.taxonomy is not None and agreement.counts:
+            _draw_agreement(boards, agreement, bool(pl_module.supervised), trainer.global_step)
+        self._drawn_at, self._guess = trainer.global_step, time.perf_counter() - begun
+        self._spent += self._guess
+
+
+def _other(trainer: lightning.Trainer, kind: type[Other]) -> Other | None:
+    found = [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
+    return found[0] if found else None
+
+
+def _draw_usage(boards: list[Board], usage: CodebookUsage, step: int) -> None:
+    for level, counts in enumerate(zip(*usage.history, strict=True)):
+        counts_EK = torch.stack(counts).numpy()
+        if counts_EK.shape[1] <= MOST_CODES:
+            show(boards, f"val/level_{level}/codes_by_epoch", usage_by_epoch(f"level {level}", counts_EK), step)
+
+
+def _draw_agreement(boards: list[Board], agreement: LabelAgreement, named: bool, step: int) -> None:
+    taxonomy = agreement.taxonomy
+    assert taxonomy is not None
+    told = [index for index, level in enumerate(taxonomy.levels) if not level.ranked]
+    if named:
+        for index in told:
+            level = taxonomy.levels[index]
+            panels = confusion(level.name, agreement.counts[index][index], level.codes, "val")
+            show(boards, f"val/agreement/{level.name}/confusion", panels, step)
+    ami_LM = information_of_counts([[row[index] for index in told] for row in agreement.counts])
+    labels = [taxonomy.levels[index].name for index in told]
+    levels = list(taxonomy.level_names) if named else [f"level {level}" for level in range(len(ami_LM))]
+    metrics = {f"val/ami/level_{level}/{labels[column]}": float(v) for (level, column), v in np.ndenumerate(ami_LM)}
+    show(boards, "val/ami", information(metrics, levels, labels, ("val",)), step)
