@@ -25,7 +25,6 @@ COLUMNS = {
     "era by work": "metrics:test/agreement/era/by_work",
     "collisions": "metrics:test/collisions/rate",
     "recall": "metrics:test/recall/reconstruction",
-    "training, s": "seconds:training",
 }
 
 

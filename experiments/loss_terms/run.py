@@ -2,19 +2,24 @@
 
 python -m experiments.loss_terms.run --root BOOKS --output OUT      a folder of Standard Ebooks
 
-The recipe with all its terms, with each of them off in turn, and its closed-form start alone; the same seeds and
-splits for all. Writes OUT/results.json, OUT/table.md and OUT/differences.png; goes on where it was stopped.
+The recipe with all its terms, with each of them off in turn, and its closed-form start alone; the same again at a
+learning rate that lets gradients have more of a say. Seeds and splits are the same for all. Writes OUT/results.json,
+OUT/table.md and OUT/differences.png; goes on where it was stopped.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from experiments.runs import Results, Row, Setting, arguments, choice_of_settings, corpus, measure
-from experiments.tables import NAMED, differences, plot, table
+from experiments.tables import NAMED, differences, plot, table, values
 
 TERMS = ("reconstruction", "commitment", "entropy", "diversity", "alignment")
-ALL = "all terms"
+ALL, START = "all terms", "closed-form start"
+RATES = {"": None, ", rate × 20": 0.001}
+"""What stands behind the name of a setting → its learning rate; None: the recipe's, 0.00005."""
+
 COLUMNS = {
     **NAMED,
     "variation: perplexity": "metrics:test/level_3/perplexity",
@@ -24,15 +29,31 @@ COLUMNS = {
 
 
 def settings() -> list[Setting]:
-    """The recipe, each term off, and no training by gradient at all."""
-    off = [Setting(f"without {term}", [f"model.losses.{term}=0"]) for term in TERMS]
-    return [Setting(ALL), *off, Setting("closed-form start", ["trainer.max_epochs=0"])]
+    """No training by gradient at all; at each rate the recipe, and each term off."""
+    found = [Setting(START, ["trainer.max_epochs=0"])]
+    for suffix, rate in RATES.items():
+        at = [] if rate is None else [f"model.optimizer.learning_rate={rate}"]
+        off = [Setting(f"without {term}{suffix}", [f"model.losses.{term}=0", *at]) for term in TERMS]
+        found += [Setting(f"{ALL}{suffix}", at), *off]
+    return found
 
 
 def report(results: Row) -> str:
-    """Means with their spread, and differences from all terms, seed by seed."""
+    """Means with their spread, and differences from all terms at the same rate, seed by seed."""
     rows = results["rows"]
-    return f"{table(rows, COLUMNS)}\n\nLess all terms, under the same seed:\n\n{differences(rows, ALL, COLUMNS)}\n"
+    sections = [table(rows, COLUMNS)]
+    for suffix in RATES:
+        others = tuple(other for other in RATES if other and other != suffix)
+        of_rate = [
+            row for row in rows if row["setting"].endswith((suffix, START)) and not row["setting"].endswith(others)
+        ]
+        sections.append(
+            f"Less all terms{suffix}, under the same seed:\n\n{differences(of_rate, ALL + suffix, COLUMNS)}"
+        )
+    kept = Counter(row["setting"] for row in rows if row["start_kept"])
+    said = ", ".join(f"{name} ({count} of {len(values(rows, name, 'seed'))})" for name, count in kept.items())
+    sections.append(f"No epoch was better than the start, which was kept: {said or 'never'}.")
+    return "\n\n".join(sections) + "\n"
 
 
 def main() -> None:
