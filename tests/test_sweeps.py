@@ -109,7 +109,7 @@ def test_a_failing_job_lets_the_others_go_on(door: Door, tmp_path: Path, vectors
     assert json.loads((tmp_path / "sweep" / "0" / "failure.json").read_text())["traceback"] == ""
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_bugs_fail_alone_and_keep_their_traceback(
     launcher: str, door: Door, tmp_path: Path, vectors: list[str]
 ) -> None:
@@ -117,7 +117,7 @@ def test_bugs_fail_alone_and_keep_their_traceback(
     arguments = ["-m", *vectors, "model.dropout=0.1", *stop, "+callbacks.stop.step=3,1000", "hydra.sweep.dir=sweep"]
     if launcher == "joblib":
         arguments += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-        answer = finished(started(*arguments, cwd=tmp_path))
+        answer = finished(started(*arguments, cwd=tmp_path), 200)
     else:
         answer = door(*arguments)
     assert answer.status == 1
@@ -287,9 +287,9 @@ def test_a_job_is_waited_for_that_another_process_has(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 @pytest.mark.parametrize(
-    ("signum", "status", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "int")]
+    ("launcher", "signum", "status", "word"),
+    [("basic", signal.SIGTERM, 143, "terminated"), ("joblib", signal.SIGINT, 130, "interrupted")],
 )
 def test_signals_end_a_sweep_in_good_order(launcher: str, signum: int, status: int, word: str, tmp_path: Path) -> None:
     overrides = [*on_vectors(tmp_path / "data", rows=3000), "seed=0,1,2", "trainer.max_epochs=200"]
@@ -316,17 +316,18 @@ def test_signals_end_a_sweep_in_good_order(launcher: str, signum: int, status: i
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_said_and_gone_on_without(tmp_path: Path) -> None:
-    overrides = [*on_vectors(tmp_path / "data"), "seed=0,1,2", "trainer.max_epochs=60"]
-    arguments = ["-m", *overrides, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=sweep"]
-    stop = ["+callbacks.stop._target_=pipeline_runs.Stop", "+callbacks.stop.how=SIGKILL", "+callbacks.stop.step=50"]
-    killed = finished(started(*arguments, *stop, cwd=tmp_path))
+    arguments = ["-m", *on_vectors(tmp_path / "data"), "seed=0,1", "trainer.max_epochs=9", "hydra.sweep.dir=sweep"]
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    killed = finished(started(*arguments, *joblib, *stopped_at(50, "SIGKILL"), cwd=tmp_path))
     assert killed.status == 1
     assert "wotd-train: TerminatedWorkerError: " in killed.err
-    assert "broken off; 0 of 3 jobs are finished, 0 failed; go on with: " in killed.err.splitlines()[-1]
-    again = [each for each in told_to_go_on(killed) if "callbacks.stop" not in each]
-    answer = finished(started(*again, cwd=tmp_path), 200)
+    last = killed.err.splitlines()[-1]
+    assert "broken off; 0 of 2 jobs are finished, 0 failed; go on with: " in last
+    again = [each for each in told_to_go_on(killed) if "callbacks.stop" not in each and each not in joblib]
+    assert again == arguments
+    answer = finished(started(*again, cwd=tmp_path))
     assert answer.status == 0, answer.err
-    assert len(list((tmp_path / "sweep").glob("*/artifacts/config.json"))) == 3
+    assert len(list((tmp_path / "sweep").glob("*/artifacts/config.json"))) == 2
 
 
 # --- several processes
