@@ -64,7 +64,8 @@ def test_a_sweep_leaves_runs_a_comparison_and_a_command(door: Door, tmp_path: Pa
     best, repeat, where = answer.out.splitlines()[-3:]
     assert best.startswith("best by val/nmse (least, 0.")
     assert best.endswith(f": {table[0]['run']}")
-    assert where == "all metrics: sweep/comparison.parquet"
+    assert where == "all metrics: sweep/comparison.parquet; charts: sweep/comparison.html"
+    assert best in (tmp_path / "sweep" / "comparison.html").read_text()
     words = shlex.split(repeat.removeprefix("repeat it with: "))
     assert words[:4] == ["python", "-m", "wotd.train", "+experiment=deep"]
     assert door(*words[3:], "hydra.run.dir=again").status == 0

@@ -241,6 +241,18 @@ def test_a_comparison_is_written(shell, runs, tmp_path):
         assert [float(row["test/nmse"]) for row in csv.DictReader(file)][::2] == [0.01, 0.9]
 
 
+def test_a_comparison_with_charts_is_written(shell, runs, refused, tmp_path):
+    best = shell("compare", runs, "--format", "table").out.splitlines()[-2]
+    assert best.startswith("best by val/nmse (least")
+    assert shell("compare", runs, "--output", tmp_path / "out.html") == (0, "", "")
+    page = (tmp_path / "out.html").read_text()
+    assert best in page
+    assert '"measured-0"' in page
+    sentence = refused("compare", runs, "--output", tmp_path / "b.html", "--metrics", "val/nmse", status=2)
+    assert "--metrics chooses columns; a page has those of its own" in sentence
+    assert "expected .jsonl, .ndjson, .csv, .parquet, .html" in refused("compare", runs, "--output", tmp_path / "c.txt")
+
+
 def test_artifacts_alone_can_be_compared(shell, text_artifacts, vector_artifacts):
     assert len(shell("compare", text_artifacts, vector_artifacts).rows) == 2
 

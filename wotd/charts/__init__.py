@@ -9,6 +9,7 @@ from wotd.charts.drawing import Chart, Panels, page_script, pixels, png, save_pn
 from wotd.charts.hierarchy import sunburst
 from wotd.charts.labels import confusion, confusion_counts, frontier, information, reliability
 from wotd.charts.passages import passage_map
+from wotd.charts.runs import trade_off, values_by_run, values_by_setting
 
 __all__ = [
     "SIDES",
@@ -26,6 +27,9 @@ __all__ = [
     "reliability",
     "save_png",
     "sunburst",
+    "trade_off",
     "usage",
     "usage_by_epoch",
+    "values_by_run",
+    "values_by_setting",
 ]

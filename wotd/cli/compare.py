@@ -11,12 +11,15 @@ import typer
 from wotd.cli.app import WrongUsageError, command
 from wotd.cli.inputs import schema_of
 from wotd.cli.options import FormatOption
-from wotd.cli.outputs import check_output, rows_to
+from wotd.cli.outputs import SUFFIXES, check_output, replacing, rows_to
 from wotd.cli.run_tables import drawn
 from wotd.cli.tables import Format, chosen_format, note, print_line, show
 
 if TYPE_CHECKING:
     from wotd.runs import Run
+
+PAGE = ".html"
+"""Suffix of a comparison with charts."""
 
 
 @command(
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     "wotd compare outputs/minilm outputs/lsa --by 'val/agreement/*/accuracy'",
     "wotd compare outputs/sweeps --metrics val/nmse,test/level_0/usage,ids/collision_rate/after",
     "wotd compare outputs/sweeps --output runs.parquet",
+    "wotd compare outputs/sweeps --output runs.html",
 )
 def compare(
     folders: Annotated[
@@ -38,7 +42,8 @@ def compare(
         typer.Option("--metrics", metavar="METRIC,…", help="These instead of the key ones, such as val/nmse,epochs."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write all metrics: .jsonl, .csv, .parquet.")
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write all metrics: .jsonl, .csv, .parquet; or a page: .html."),
     ] = None,
     format_: FormatOption = None,
 ) -> None:
@@ -56,12 +61,19 @@ def compare(
 
     if output is not None and format_ is not None:
         raise WrongUsageError("--format is for printing; what --output holds is decided by its suffix.")
-    target = None if output is None else check_output(output)
+    target = None if output is None else check_output(output, (*SUFFIXES, PAGE))
     try:
         runs, order = compared(found_below(folders), by)
     except UnmeasuredError as error:
         raise WrongUsageError(f"--by {error}") from error
-    conclusion = [*verdict(runs, order), *_unfinished(folders)]
+    unfinished = _unfinished(folders)
+    conclusion = [*verdict(runs, order), *unfinished]
+    if target is not None and target.suffix.lower() == PAGE:
+        if metrics is not None:
+            raise WrongUsageError("--metrics chooses columns; a page has those of its own.")
+        write_page(runs, order, target, unfinished)
+        note("\n".join(conclusion))
+        return
     chosen = None if metrics is None else _chosen(runs, metrics, order)
     rows = runs if chosen is None else [_only(run, chosen) for run in runs]
     if target is not None:
@@ -72,6 +84,21 @@ def compare(
     if chosen_format(format_) is Format.TABLE:
         for line in ("", *conclusion):  # not by rich, which would break a command into lines
             print_line(line)
+
+
+def write_page(runs: Sequence[Run], by: str, target: Path, unfinished: Sequence[str] = ()) -> None:
+    """Write runs as a page with charts.
+
+    Args:
+        runs: the best first.
+        by: the metric that decided.
+        target: as :func:`wotd.cli.outputs.check_output` gave it.
+        unfinished: a line for each run that left nothing to compare.
+    """
+    from wotd.report.comparison import comparison_page
+
+    with replacing(target) as temporary:
+        temporary.write_text(comparison_page(runs, by, unfinished), encoding="utf-8")
 
 
 def write_runs(runs: Sequence[Run], target: Path) -> None:

@@ -5,21 +5,18 @@ Charts are live: what is under the pointer says what it is, and the map is colou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wotd.artifacts import PAGE
-from wotd.charts import page_script
-from wotd.charts.drawing import live
+from wotd.charts import Chart
 from wotd.report import pictures, tables
 from wotd.report.findings import Findings
-from wotd.report.pictures import Picture
+from wotd.report.templates import rendered, shown
 
 _BRANCHES = (32, 16)
 """Prefixes of one level and of two that the tree shows under each branch, at most, the most used first."""
@@ -41,20 +38,22 @@ class Branch:
 
 def write_page(findings: Findings) -> None:
     """Write the page into the folder."""
-    (findings.folder / PAGE).write_text(_rendered(findings), encoding="utf-8")
+    (findings.folder / PAGE).write_text(_page(findings), encoding="utf-8")
 
 
-def _rendered(findings: Findings) -> str:
-    drawn: dict[str, Mapping[str, Any]] = {}
-    rendered: str = _template().render(
+def _page(findings: Findings) -> str:
+    drawn: dict[str, Chart] = {}
+    return rendered(
+        "report.html",
+        drawn,
         heading=tables.heading(findings).replace("`", ""),
         glance=_glance(findings),
-        codes=[*_shown(pictures.of_codes(findings), drawn)],
-        hierarchy=[*_shown(pictures.of_hierarchy(findings), drawn)],
+        codes=[*shown(pictures.of_codes(findings), drawn)],
+        hierarchy=[*shown(pictures.of_hierarchy(findings), drawn)],
         tree=_branches(findings, np.arange(len(findings.passages)), 0),
         depth=len(findings.levels),
-        map=[*_shown(pictures.of_map(findings), drawn)],
-        labels=[*_shown(pictures.of_labels(findings), drawn)],
+        map=[*shown(pictures.of_map(findings), drawn)],
+        labels=[*shown(pictures.of_labels(findings), drawn)],
         works=_works(findings),
         more_works=max(0, len(findings.works) - _MOST_WORKS),
         figures=[table for table in (tables.main_figures(findings), tables.label_figures(findings)) if table.rows],
@@ -67,12 +66,7 @@ def _rendered(findings: Findings) -> str:
             if table.rows
         ],
         settings=findings.settings.strip(),
-        drawn=drawn,
-        style=_static("report.css"),
-        script=_static("report.js"),
-        library=page_script(),
     )  # fmt: skip
-    return rendered
 
 
 def _glance(findings: Findings) -> list[tuple[str, str, str]]:
@@ -91,15 +85,6 @@ def _glance(findings: Findings) -> list[tuple[str, str, str]]:
             kind = "commonest label alone" if "/agreement/" in metric else "least possible"
             glance.append((value, f"{name}, {side}", f"{kind}: {other}" if other else beside))
     return glance
-
-
-def _shown(found: Iterator[Picture], drawn: dict[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Pictures with the names of their panels, whose charts are put into ``drawn``."""
-    for picture in found:
-        names = [f"{picture.name}-{index}" for index in range(len(picture.panels))]
-        drawn |= {name: live(panel) for name, panel in zip(names, picture.panels, strict=True)}
-        if names:
-            yield {"name": picture.name, "caption": picture.caption, "panels": names}
 
 
 def _branches(findings: Findings, rows_n: NDArray[np.int64], level: int) -> list[Branch]:
@@ -138,17 +123,3 @@ def _works(findings: Findings) -> list[Mapping[str, Any]]:
     """Works by their ID."""
     listed = sorted(findings.works.items(), key=lambda item: ([*map(int, item[1]["id"].split("-"))], item[0]))
     return [{"corpus": corpus, **work} for corpus, work in listed[:_MOST_WORKS]]
-
-
-@cache
-def _template() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string(_static("report.html"))
-
-
-def _static(name: str) -> str:
-    return files("wotd.report").joinpath("static", name).read_text(encoding="utf-8")

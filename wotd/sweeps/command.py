@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COMPARISON = "comparison.parquet"
-"""All metrics of all finished jobs, in the folder of the sweep."""
+COMPARISON, PAGE = "comparison.parquet", "comparison.html"
+"""All metrics of all finished jobs, and a page with charts of them, in the folder of the sweep."""
 
 _FAILED, _INTERRUPTED, _TERMINATED = 1, 128 + signal.SIGINT, 128 + signal.SIGTERM
 _EXTRAS = {
@@ -196,7 +196,7 @@ def _conclude(sweep: Sweep, arguments: Sequence[str], how: str = "") -> bool:
 
 def _print_comparison(sweep: Sweep) -> None:
     """Tables of all finished jobs of the folder, those of earlier sweeps too, and a file of all they measured."""
-    from wotd.cli.compare import write_runs
+    from wotd.cli.compare import write_page, write_runs
     from wotd.cli.outputs import check_output
     from wotd.cli.run_tables import drawn
     from wotd.cli.tables import print_line, print_parts
@@ -213,12 +213,13 @@ def _print_comparison(sweep: Sweep) -> None:
             runs, by = compared(artifacts)
         print_line("")
         print_parts(drawn(runs, by))
-        target = check_output(sweep.folder / COMPARISON)
+        target, page = (check_output(sweep.folder / name, (".parquet", ".html")) for name in (COMPARISON, PAGE))
         write_runs(runs, target)
+        write_page(runs, by, page)
     except (WOTDError, OSError) as error:
         _say(f"the jobs cannot be compared: {error}")
         return
-    for line in ("", *verdict(runs, by), f"all metrics: {os.path.relpath(target)}"):
+    for line in ("", *verdict(runs, by), f"all metrics: {os.path.relpath(target)}; charts: {os.path.relpath(page)}"):
         print_line(line)
     sys.stdout.flush()
 
