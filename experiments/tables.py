@@ -82,17 +82,22 @@ def markdown(columns: Sequence[str] | Columns, lines: Mapping[str, Sequence[str]
     """A table with a line for each name."""
     rows = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     rows += [f"| {name} | {' | '.join(cells)} |" for name, cells in lines.items()]
-    return "\n".join(rows).replace("-0.000", "0.000").replace("+0.000 ± 0.000", "0")
+    return "\n".join(rows).replace("-0.000 ", "0.000 ").replace("+0.000 ", "0.000 ")
 
 
-def plot(rows: Sequence[Row], columns: Columns, path: Path) -> None:
-    """A panel for each column: a dot for each seed, a bar at the mean, settings from top to bottom."""
-    names = settings_of(rows)
+def plot(rows: Sequence[Row], columns: Columns, path: Path, less: Mapping[str, str] | None = None) -> None:
+    """A panel for each column: a dot for each seed, a bar at the mean, settings from top to bottom.
+
+    ``less`` names the setting that is subtracted from each, seed by seed; those it does not name are left out.
+    """
+    names = settings_of(rows) if less is None else list(less)
     size = (2.6 * len(columns) + 1.5, 0.33 * len(names) + 1.2)
     drawing, panels = plt.subplots(1, len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False)
     for axes, (heading, where) in zip(panels[0], columns.items(), strict=True):
         for place, name in enumerate(names):
             found = values(rows, name, where)
+            if less is not None:
+                found = [own - base for own, base in zip(found, values(rows, less[name], where), strict=False)]
             axes.plot(found, [place] * len(found), "o", color="tab:blue", fillstyle="none", markersize=5)
             axes.plot([mean(found)], [place], "|", color="black", markersize=14)
         axes.set(title=heading, yticks=range(len(names)), yticklabels=names)

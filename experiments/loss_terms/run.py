@@ -13,10 +13,11 @@ from collections import Counter
 from pathlib import Path
 
 from experiments.runs import Results, Row, Setting, arguments, choice_of_settings, corpus, measure
-from experiments.tables import NAMED, differences, plot, table, values
+from experiments.tables import NAMED, differences, plot, settings_of, table, values
 
 TERMS = ("reconstruction", "commitment", "entropy", "diversity", "alignment")
 ALL, START = "all terms", "closed-form start"
+PLOT = "differences.png"
 RATES = {"": None, ", rate × 20": 0.001}
 """What stands behind the name of a setting → its learning rate; None: the recipe's, 0.00005."""
 
@@ -69,7 +70,12 @@ def main() -> None:
 def write(results: Row, output: Path) -> None:
     """The table and the plot of results."""
     (output / "table.md").write_text(report(results), encoding="utf-8")
-    plot(results["rows"], NAMED, output / "differences.png")
+    asked = settings_of(results["rows"])
+    ends = {name: next((suffix for suffix in RATES if suffix and name.endswith(suffix)), "") for name in asked}
+    less = {name: ALL + suffix for name, suffix in ends.items() if name != ALL + suffix}
+    plot(
+        results["rows"], {f"{heading}, less all terms": where for heading, where in NAMED.items()}, output / PLOT, less
+    )
     print(report(results))
 
 

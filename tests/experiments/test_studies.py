@@ -18,7 +18,7 @@ FIGURES = (
     *("nmse", "collisions/rate", "level_3/perplexity"),
     *(f"agreement/{name}/accuracy" for name in ("style", "complexity", "era")),
 )
-STUDIES = ()
+STUDIES = ("loss_terms",)
 
 
 @pytest.fixture(autouse=True)
