@@ -175,7 +175,7 @@ def draw(rows: list[Row], path: Path) -> None:
 
 def main() -> None:
     """Train, print, write."""
-    asked = arguments(__doc__, passages=12).parse_args()
+    asked = arguments(__doc__, passages=8).parse_args()
     with corpus(asked) as (recipe, about):
         results = Results.open(asked.output, about)
         slower = f"model.optimizer.learning_rate={rate_of_recipe() / ROOT:.3g}"
