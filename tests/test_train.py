@@ -42,7 +42,7 @@ def test_a_run_reads_well(door: Door, tmp_path: Path, monkeypatch: pytest.Monkey
         "epoch 1 of 2: train/loss ",
         "epoch 2 of 2: train/loss ",
         "trained 2 epochs (",
-        "everything is in run; next: wotd encode --artifacts run/artifacts ",
+        "everything is in run; look at run/artifacts/report.html; next: wotd encode --artifacts run/artifacts ",
     ):
         assert said.count(sentence) == 1, sentence
     assert len(lines) < 20
@@ -110,6 +110,8 @@ def test_help_says_what_there_is(tmp_path: Path) -> None:
     for line in ("embedding: arctic_", "provider: files, gutenberg", "experiment: deep, lsa, minilm"):
         assert line in answer.out
     assert "python -m wotd.train +experiment=minilm\n" in answer.out
+    assert 'eval "$(wotd-train -sc install=bash)"' in answer.out
+    assert len(answer.out.splitlines()) < 70, "a manual, not the whole config"
     assert not list(tmp_path.iterdir())
 
 

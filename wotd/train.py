@@ -59,7 +59,8 @@ def _train(config: DictConfig) -> Mapping[str, float]:
     artifacts = os.path.relpath(results.artifacts)
     texts = results.counts["works"] > 0
     use = f'encode --artifacts {artifacts} "It was a dark night"' if texts else f"inspect --artifacts {artifacts}"
-    logger.info("everything is in %s; next: wotd %s", os.path.relpath(results.output_dir), use)
+    report = os.path.relpath(results.artifacts / "report.html")
+    logger.info("everything is in %s; look at %s; next: wotd %s", os.path.relpath(results.output_dir), report, use)
     return results.metrics
 
 
