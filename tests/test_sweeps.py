@@ -377,9 +377,8 @@ def test_a_sweep_over_embedding_models_and_batch_sizes(tmp_path: Path, tiny_mode
     for pair in ("01", "23"):  # lsa is fitted anew in each process and gives the same vectors
         counts = [results(tmp_path / "sweep" / name)["counts"] for name in pair]
         assert sum(count["embeddings_computed"] for count in counts) == 144
-    command_line = next(line for line in answer.out.splitlines() if line.startswith("repeat it with: "))
-    words = shlex.split(command_line)[5:]
-    assert words[1:3] == ["--config-dir", str(tmp_path / "conf")] or "--config-dir" in words
+    repeat = next(line for line in answer.out.splitlines() if line.startswith("repeat it with: "))
+    assert shlex.split(repeat)[6:9] == ["--config-dir", str(tmp_path / "conf"), "+experiment=minilm"]
 
 
 # --- sweepers that seek
