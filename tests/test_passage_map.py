@@ -54,4 +54,4 @@ def test_umap_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Mapper))
     x = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     assert place(x, "umap", seed=3)[2] == tuple(map(float, x[2, :2]))
-    assert asked == {"n_neighbors": 8, "metric": "cosine", "random_state": 3}
+    assert asked == {"n_neighbors": 8, "metric": "cosine", "random_state": 3, "n_jobs": 1}

@@ -58,6 +58,6 @@ def _principal(x_MD: NDArray[np.float32]) -> NDArray[np.floating]:
 def _umap(x_MD: NDArray[np.float32], seed: int) -> NDArray[np.floating]:
     import umap
 
-    mapper = umap.UMAP(n_neighbors=min(15, len(x_MD) - 1), metric="cosine", random_state=seed)
+    mapper = umap.UMAP(n_neighbors=min(15, len(x_MD) - 1), metric="cosine", random_state=seed, n_jobs=1)
     places: NDArray[np.floating] = mapper.fit_transform(x_MD)
     return places

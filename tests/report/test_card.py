@@ -35,6 +35,7 @@ def test_the_card_and_its_plots(tmp_path: Path, embedder: Embedder, named: bool)
     assert "| works | its language is de | 2 |" in card
     assert "| passages | shorter than 20 &#124; words | 7 |" in card
     assert "| training | 1.5 |" in card
+    assert "| taxonomy | places, version 1 |" in card
     assert "```yaml\nseed: 17\n```" in card
     plots = {path.stem for path in (folder / "plots").iterdir()}
     assert plots >= {

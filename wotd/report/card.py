@@ -29,6 +29,7 @@ def write_card(findings: Findings) -> None:
         _table(tables.full_cells(findings)),
         _table(tables.left_out(findings)),
         _table(tables.durations(findings)),
+        _table(tables.provenance(findings)),
         f"## Configuration\n\n```yaml\n{findings.settings.strip()}\n```" if findings.settings else "",
         _table(tables.alignment(findings)),
     ]
