@@ -15,7 +15,7 @@ RINGS = 3
 MOST_ARCS = 1500
 """Rings and arcs that are drawn, at most: finer ones could not be seen."""
 
-_HOLE, _RING = 30, 52
+_HOLE, _RADIUS = 30, 190
 
 
 def sunburst(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]], rings: int = RINGS) -> Panels:
@@ -29,7 +29,7 @@ def sunburst(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[s
     arcs = _arcs(codes_NL, levels, rings)
     if not arcs:
         return []
-    size = 2 * (_HOLE + _RING * (1 + max(arc["ring"] for arc in arcs))) + 4
+    size = 2 * _RADIUS + 4
     first = [arc["name"] for arc in arcs if arc["ring"] == 0]
     colours = {"domain": first, "range": [PALETTE[index % len(PALETTE)] for index in range(len(first))]}
     legend = {"orient": "bottom", "columns": 3} if len(first) <= len(PALETTE) else None
@@ -74,9 +74,10 @@ def _arcs(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]
                     "share": count / total,
                     "start": end - count / total * tau,
                     "end": end,
-                    "inner": _HOLE + ring * _RING,
-                    "outer": _HOLE + (ring + 1) * _RING - 1,
                     "fade": 1 - 0.25 * ring - 0.12 * (prefix[-1] % 2 if ring else 0),
                 }
             )
+    width = (_RADIUS - _HOLE) / max(1, 1 + max((arc["ring"] for arc in arcs), default=0))
+    for arc in arcs:
+        arc |= {"inner": _HOLE + arc["ring"] * width, "outer": _HOLE + (arc["ring"] + 1) * width - 1}
     return arcs

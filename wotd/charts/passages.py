@@ -8,7 +8,7 @@ from typing import Any
 from wotd.charts.drawing import PALETTE, Panels, axis, rows, tips
 
 MOST_NAMES = 16
-"""Codes that the legend names, at most."""
+"""Codes of a level, at most, that a legend names."""
 
 
 def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], title: str) -> Panels:
@@ -22,8 +22,9 @@ def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], titl
     if not points:
         return []
     told = [name for name in ("ID", "work", "text") if name in points[0]]
-    many = max(len({point[level] for point in points}) for level in levels) > len(PALETTE)
-    scale = {"scheme": "turbo"} if many else {"range": list(PALETTE)}
+    most = max(len({point[level] for point in points}) for level in levels)
+    scale = {"scheme": "turbo"} if most > len(PALETTE) else {"range": list(PALETTE)}
+    legend = {"orient": "bottom", "columns": 2} if most <= MOST_NAMES else None
     bare = {"labels": False, "ticks": False, "grid": False, "domain": False}
     chart = {
         "title": title,
@@ -41,13 +42,7 @@ def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], titl
         "encoding": {
             "x": axis("x", "quantitative", None, axis=bare, scale={"zero": False}),
             "y": axis("y", "quantitative", None, axis=bare, scale={"zero": False}),
-            "color": axis(
-                "code",
-                "nominal",
-                None,
-                scale=scale,
-                legend={"orient": "bottom", "columns": 2, "symbolLimit": MOST_NAMES},
-            ),
+            "color": axis("code", "nominal", None, scale=scale, legend=legend),
             "tooltip": tips(**dict.fromkeys((*told, *levels))),
         },
     }
