@@ -57,7 +57,7 @@ def test_codes_are_counted_in_histograms(events: EventAccumulator, text_run: Pat
 
 def test_pictures_are_shown(events: EventAccumulator) -> None:
     names = set(events.Tags()["images"])
-    assert names >= {"val/level_0/codes_by_epoch", "val/agreement/style/confusion", "val/ami"}
+    assert names >= {"val/codes_by_epoch", "val/confusion", "val/ami"}
     assert names >= {"report/codebook_usage", "report/hierarchy", "report/map", "report/reliability"}
     image = events.Images("val/ami")[0]
     assert image.encoded_image_string.startswith(b"\x89PNG")

@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-TAGS = "train/loss|val/(loss|level_0/(codes|perplexity)|ami$|agreement/style)"
+TAGS = "train/loss|val/(loss|level_0/(codes|perplexity)|codes_by|confusion|ami$|agreement/style)"
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lightning
 import numpy as np
@@ -67,10 +67,11 @@ class Pictures(Callback):
             return
         begun = time.perf_counter()
         usage, agreement = _other(trainer, CodebookUsage), _other(trainer, LabelAgreement)
+        names = _level_names(pl_module, agreement)
         if usage is not None:
-            _draw_usage(boards, usage, trainer.global_step)
+            _draw_usage(boards, usage, names, trainer.global_step)
         if agreement is not None and agreement.taxonomy is not None and agreement.counts:
-            _draw_agreement(boards, agreement, bool(pl_module.supervised), trainer.global_step)
+            _draw_agreement(boards, agreement, names, trainer.global_step)
         self._drawn_at, self._guess = trainer.global_step, time.perf_counter() - begun
         self._spent += self._guess
 
@@ -80,24 +81,32 @@ def _other(trainer: lightning.Trainer, kind: type[Other]) -> Other | None:
     return found[0] if found else None
 
 
-def _draw_usage(boards: list[Board], usage: CodebookUsage, step: int) -> None:
-    for level, counts in enumerate(zip(*usage.history, strict=True)):
-        counts_EK = torch.stack(counts).numpy()
-        if counts_EK.shape[1] <= MOST_CODES:
-            show(boards, f"val/level_{level}/codes_by_epoch", usage_by_epoch(f"level {level}", counts_EK), step)
+def _draw_usage(boards: list[Board], usage: CodebookUsage, names: list[str], step: int) -> None:
+    histories = [torch.stack(counts).numpy() for counts in zip(*usage.history, strict=True)]
+    shown = [(name, counts) for name, counts in zip(names, histories, strict=False) if counts.shape[1] <= MOST_CODES]
+    show(boards, "val/codes_by_epoch", [panel for each in shown for panel in usage_by_epoch(*each)], step)
 
 
-def _draw_agreement(boards: list[Board], agreement: LabelAgreement, named: bool, step: int) -> None:
+def _draw_agreement(boards: list[Board], agreement: LabelAgreement, names: list[str], step: int) -> None:
     taxonomy = agreement.taxonomy
     assert taxonomy is not None
-    told = [index for index, level in enumerate(taxonomy.levels) if not level.ranked]
-    if named:
-        for index in told:
-            level = taxonomy.levels[index]
-            panels = confusion(level.name, agreement.counts[index][index], level.codes, "val")
-            show(boards, f"val/agreement/{level.name}/confusion", panels, step)
-    ami_LM = information_of_counts([[row[index] for index in told] for row in agreement.counts])
-    labels = [taxonomy.levels[index].name for index in told]
-    levels = list(taxonomy.level_names) if named else [f"level {level}" for level in range(len(ami_LM))]
+    told = [(index, level) for index, level in enumerate(taxonomy.levels) if not level.ranked]
+    if names == list(taxonomy.level_names):
+        panels = [
+            panel
+            for index, level in told
+            for panel in confusion(level.name, agreement.counts[index][index], level.codes, "val")
+        ]
+        show(boards, "val/confusion", panels, step)
+    ami_LM = information_of_counts([[row[index] for index, _ in told] for row in agreement.counts])
+    labels = [level.name for _, level in told]
     metrics = {f"val/ami/level_{level}/{labels[column]}": float(v) for (level, column), v in np.ndenumerate(ami_LM)}
-    show(boards, "val/ami", information(metrics, levels, labels, ("val",)), step)
+    show(boards, "val/ami", information(metrics, names, labels, ("val",)), step)
+
+
+def _level_names(pl_module: lightning.LightningModule, agreement: LabelAgreement | None) -> list[str]:
+    """Those of the taxonomy where levels are taught its labels."""
+    if bool(pl_module.supervised) and agreement is not None and agreement.taxonomy is not None:
+        return list(agreement.taxonomy.level_names)
+    model: Any = pl_module.model
+    return [f"level_{level}" for level in range(len(model.level_sizes))]
