@@ -4,12 +4,12 @@ python -m experiments.batching.run --root BOOKS --output OUT      a folder of St
 
 The recipe with batches of 128 and of 1, the latter also at a learning rate divided by the root of 128 (what Adam wants
 of so much smaller a batch), and a bare Python loop over samples without a trainer. All start in closed form from
-the same rows, and make the same number of passes over them. Writes OUT/results.json, OUT/table.md and OUT/loss.png.
+the same rows, and make the same number of passes over them. Seconds are those of the CPU, or of a GPU's wall clock.
+Writes OUT/results.json, OUT/table.md and OUT/loss.png.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from matplotlib import pyplot as plt
 
 from experiments.runs import Results, Row, arguments, corpus, train
 from experiments.tables import markdown, settings_of, spread, values
-from experiments.trace import Trace
+from experiments.trace import Trace, seconds_so_far
 from wotd.assembly import build_data_module, build_module, build_taxonomy
 from wotd.callbacks import CosineWarmup
 from wotd.configuration import compose
@@ -86,7 +86,7 @@ def looped(overrides: Sequence[str], seed: int) -> Row:
     validation, seconds, losses = [module.validation_loss(held_out)], [], []
     for _ in range(EPOCHS):
         module.train()
-        started, found = time.perf_counter(), []
+        started, found = seconds_so_far(), []
         for row in torch.randperm(len(rows)).tolist():
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule.factor(step, EPOCHS * len(rows))
@@ -98,7 +98,7 @@ def looped(overrides: Sequence[str], seed: int) -> Row:
             optimizer.step()
             found.append(loss.item())
             step += 1
-        seconds.append(time.perf_counter() - started)
+        seconds.append(seconds_so_far() - started)
         losses.append(found)
         module.eval()
         module.refit(rows, held_out)

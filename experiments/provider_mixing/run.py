@@ -163,7 +163,7 @@ def report(results: Row) -> str:
 
 def main() -> None:
     """Train, print, write."""
-    parser = arguments(__doc__)
+    parser = arguments(__doc__, passages=24)
     parser.add_argument("--gutenberg", type=Path, metavar="TEXTS", help="a folder of Project Gutenberg texts")
     asked = parser.parse_args()
     with mix(asked) as (corpora, recipe, about), tempfile.TemporaryDirectory() as scratch:
