@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,6 +28,11 @@ def events(text_run: Path) -> EventAccumulator:
     return EventAccumulator(str(text_run / "tensorboard"), size_guidance=NO_LIMIT).Reload()
 
 
+@pytest.fixture(scope="module")
+def results(text_run: Path) -> EventAccumulator:
+    return EventAccumulator(str(text_run / "tensorboard" / "results"), size_guidance=NO_LIMIT).Reload()
+
+
 def test_every_term_and_level_is_among_the_scalars(events: EventAccumulator) -> None:
     terms = ("reconstruction", "commitment", "entropy", "diversity", "alignment")
     expected = {f"{side}/loss" for side in ("train", "val")}
@@ -40,10 +46,11 @@ def test_every_term_and_level_is_among_the_scalars(events: EventAccumulator) -> 
     assert expected <= set(events.Tags()["scalars"])
 
 
-def test_the_figures_of_the_end_are_those_of_the_results(events: EventAccumulator, text_run: Path) -> None:
+def test_the_figures_of_the_end_are_those_of_the_results(results: EventAccumulator, text_run: Path) -> None:
     metrics = json.loads((text_run / "artifacts" / "training_results.json").read_text())["metrics"]
     for name in ("test/nmse", "val/recall/prefix", "test/agreement/style/accuracy"):
-        assert events.Scalars(name)[-1].value == pytest.approx(metrics[name], rel=1e-5)
+        (shown,) = results.Scalars(name)
+        assert shown.value == pytest.approx(metrics[name], rel=1e-5)
 
 
 def test_codes_are_counted_in_histograms(events: EventAccumulator, text_run: Path) -> None:
@@ -55,17 +62,21 @@ def test_codes_are_counted_in_histograms(events: EventAccumulator, text_run: Pat
         assert len(shown[-1].histogram_value.bucket) <= size + 1
 
 
-def test_pictures_are_shown(events: EventAccumulator) -> None:
-    names = set(events.Tags()["images"])
-    assert names >= {"val/codes_by_epoch", "val/confusion", "val/ami"}
-    assert names >= {"report/codebook_usage", "report/hierarchy", "report/map", "report/reliability"}
+def test_pictures_are_shown(events: EventAccumulator, results: EventAccumulator) -> None:
+    assert set(events.Tags()["images"]) >= {"val/codes_by_epoch", "val/confusion", "val/ami"}
+    assert set(results.Tags()["images"]) >= {
+        "report/codebook_usage",
+        "report/hierarchy",
+        "report/map",
+        "report/reliability",
+    }
     image = events.Images("val/ami")[0]
     assert image.encoded_image_string.startswith(b"\x89PNG")
     assert image.width > 100
 
 
-def test_examples_are_unseen_passages_with_those_nearest_to_them(events: EventAccumulator, text_run: Path) -> None:
-    (shown,) = events.Tensors("report/examples/text_summary")
+def test_examples_are_unseen_passages_with_those_nearest_to_them(results: EventAccumulator, text_run: Path) -> None:
+    (shown,) = results.Tensors("report/examples/text_summary")
     markdown = shown.tensor_proto.string_val[0].decode()
     rows = [line.split(" | ") for line in markdown.splitlines()[2:]]
     assert 0 < len(rows) <= 12
@@ -82,7 +93,7 @@ def test_examples_are_unseen_passages_with_those_nearest_to_them(events: EventAc
 
 
 def test_the_projector_knows_what_each_passage_is(text_run: Path) -> None:
-    (folder,) = (text_run / "tensorboard").glob("*/passages")
+    (folder,) = (text_run / "tensorboard" / "results").glob("*/passages")
     header, *lines = [line.split("\t") for line in (folder / "metadata.tsv").read_text().splitlines()]
     assert header == [
         *("code", "code_0", "code_1", "code_2", "code_3", "side", "work", "author"),
@@ -97,7 +108,7 @@ def test_the_projector_knows_what_each_passage_is(text_run: Path) -> None:
 
 def test_settings_stand_beside_results(text_run: Path) -> None:
     found = []
-    for path in sorted((text_run / "tensorboard").glob("events*")):
+    for path in sorted((text_run / "tensorboard" / "results").glob("events*")):
         events = EventAccumulator(str(path)).Reload()
         found += [
             events.SummaryMetadata(tag).plugin_data.content for tag in events.Tags()["tensors"] if "hparams" in tag
@@ -110,15 +121,20 @@ def test_settings_stand_beside_results(text_run: Path) -> None:
     assert settings["embedding.dimension"].number_value == 16
     assert settings["model.losses.entropy"].number_value == 0.02
     assert settings["model.hidden"].string_value == "16"
+    assert settings["provider"].string_value == "Files"
+    assert settings["callbacks.gradient_clipping.max_norm"].number_value == 1
+    assert "embedding.device" not in settings
 
 
 def test_settings_leave_out_what_says_how_to_build() -> None:
     config = OmegaConf.create(
         {"name": "a", "seed": 3, "model": {"_target_": "x.y", "hidden": [4, 2], "none": None, "inner": {"rate": 0.5}},
-         "data": {"shuffle": True}, "hydra": {"run": {"dir": "x"}}, "callbacks": {"progress": {"refresh_rate": 1}}}
+         "data": {"shuffle": True}, "hydra": {"run": {"dir": "x"}}, "callbacks": {"progress": {"refresh_rate": 1}},
+         "embedding": {"_target_": "a.b.LSA", "device": "cpu"}, "provider": {"_target_": "p.Books", "root": "r"}}
     )  # fmt: skip
     assert settings_of(config) == {
         "name": "a", "seed": 3, "model.hidden": "4,2", "model.inner.rate": 0.5, "data.shuffle": True,
+        "embedding": "LSA", "provider": "Books", "features": "none", "provider.root": "r",
     }  # fmt: skip
 
 
@@ -127,6 +143,56 @@ def test_results_by_which_runs_are_compared() -> None:
     assert key_results({**metrics, "test/agreement/era/majority": 0.3, "test/level_0/usage": 1.0}) == {
         "test/nmse": 0.2, "test/agreement/era/accuracy": 0.5,
     }  # fmt: skip
+
+
+def test_a_run_that_begins_anew_or_goes_on_shows_itself_alone(tmp_path: Path) -> None:
+    run, board = tmp_path / "run", tmp_path / "run" / "tensorboard"
+
+    def steps() -> list[int]:
+        events = EventAccumulator(str(board), size_guidance=NO_LIMIT).Reload()
+        return [event.step for event in events.Scalars("val/loss")]
+
+    def settings() -> dict[str, float]:
+        (path,) = [path for path in (board / "results").glob("events*") if b"session_start_info" in path.read_bytes()]
+        content = (
+            EventAccumulator(str(path)).Reload().SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+        )
+        data = plugin_data_pb2.HParamsPluginData.FromString(content)
+        return {name: value.number_value for name, value in data.session_start_info.hparams.items()}
+
+    train_wotd_pipeline(on_vectors(tmp_path, "trainer.max_epochs=2"), run)
+    first = steps()
+    assert len(first) == 2
+    train_wotd_pipeline(on_vectors(tmp_path, "trainer.max_epochs=3", "ckpt_path=last"), run)
+    assert steps()[:2] == first
+    assert len(steps()) == 3
+    assert settings()["trainer.max_epochs"] == 3
+    train_wotd_pipeline(on_vectors(tmp_path, "trainer.max_epochs=2", "seed=1"), run)
+    assert steps() == first
+    assert settings()["seed"] == 1
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_texts_that_may_not_be_kept_are_not_shown(text_run: Path, texts: bool) -> None:
+    from wotd.artifacts import Artifacts
+    from wotd.results_board import _examples
+
+    artifacts = Artifacts.open(text_run / "artifacts")
+    table = artifacts.codes().to_pydict()
+    works = list(artifacts.semantic_ids()["corpora"])
+    corpora = SimpleNamespace(
+        texts=table["text"],
+        works=[SimpleNamespace(title=f"<b>*{corpus}*</b>") for corpus in works],
+        work_of_passage=np.array([works.index(corpus) for corpus in table["corpus"]]),
+    )
+    sides = np.array([("train", "val", "test").index(side) for side in table["split"]])
+    encoder = artifacts.encoder()
+    vectors = np.random.default_rng(0).normal(size=(len(sides), artifacts.row_dim)).astype(np.float32)
+    data = SimpleNamespace(corpora=corpora, vectors=vectors, rows=lambda side: np.flatnonzero(sides == side))
+    markdown = _examples(data, encoder, np.array(table["code"]), texts=texts)  # type: ignore[arg-type]
+    assert any(text[:30] in markdown for text in table["text"]) is texts
+    assert "&lt;b&gt;\\*files:" in markdown
+    assert "<b>" not in markdown
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="NOT TESTED: mlflow is not installed")

@@ -367,7 +367,13 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(_quoted(item) for item in value)}]"
     text = str(value)
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false", "nan", "inf"):
+    if re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./-]*", text) and text.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
         return text
     # Backslashes count as such anywhere but before a quote, the closing one included.
     escaped = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)

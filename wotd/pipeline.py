@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 
 from wotd import artifacts as artifact_folder
 from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
+from wotd.callbacks.boards import forget
 from wotd.callbacks.stopping import StopAfterBatch
 from wotd.capacity import starving_levels
 from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
@@ -40,6 +41,7 @@ from wotd.errors import ConfigurationError, TrainingError
 from wotd.evaluation import encode_vectors, evaluate, fit_probes, frontier
 from wotd.module import SemanticIDModule
 from wotd.passage_map import check_method, place
+from wotd.progress import track
 from wotd.provenance import git_revision, library_versions
 from wotd.publication import write_codes, write_semantic_ids
 from wotd.report import write_report
@@ -142,6 +144,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         logger.info("going on from %s", checkpoint)
     with _disk_errors(output_dir, "training cannot write to"):
         if checkpoint is None:
+            forget(trainer)
             _start(module, data, output_dir)
         _fit(trainer, module, data, checkpoint)
         best = _best_checkpoint(trainer, module, data, output_dir)
@@ -149,12 +152,14 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
 
     metrics: dict[str, float] = {}
     alignment = ids = None
+    labels_or_nmse: dict[str, Any] = {}
     if trainer.is_global_zero:
         evaluation = time.perf_counter()
         alignment = align_to(module.model, data, earlier) if earlier else None
         metrics = _measure(module, data, taxonomy)
         codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
         ids = continuity.publish(module.model, data, codes_NL)
+        labels_or_nmse = _frontier(module, data, taxonomy)
         seconds["evaluation"] = time.perf_counter() - evaluation
         seconds["total"] = time.perf_counter() - start
     results = TrainingResults(
@@ -170,7 +175,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         else [],
         ids=ids.to_mapping() if ids else {},
         alignment=alignment.to_mapping() if alignment else {},
-        frontier=_frontier(module, data, taxonomy) if trainer.is_global_zero else {},
+        frontier=labels_or_nmse,
     )
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):
@@ -377,7 +382,7 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
     encoder = module.model
     probes = fit_probes(data.vectors, data.rows(TRAIN), data.labels, taxonomy) if taxonomy else {}
     metrics: dict[str, float] = {}
-    for side, name in enumerate(SPLIT_NAMES):
+    for side, name in enumerate(track(SPLIT_NAMES, "measuring", unit="sides")):
         rows = data.rows(side)
         if not len(rows):
             continue

@@ -5,6 +5,8 @@ Shape letters: N passages, L levels, M rows shown, D embedding.
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from wotd.callbacks.boards import boards_of
+from wotd.callbacks.boards import boards_of, last_step
 from wotd.data import WOTDDataModule
 from wotd.data.splits import TEST, TRAIN, VAL
 from wotd.encoders import SemanticEncoder
+from wotd.report.findings import shortened
 from wotd.taxonomy import Taxonomy
 
 EXAMPLES, NEIGHBORS = 12, 3
@@ -26,7 +29,10 @@ PROJECTED_ROWS, PROJECTED_DIM = 1000, 50
 """Rows in the projector, and principal components of each: as many as it looks at itself."""
 
 _STORED_ROWS = 8192
-_GROUPS = ("data", "embedding", "features", "model", "provider", "trainer", "artifacts")
+_GROUPS = ("data", "embedding", "features", "model", "provider", "trainer", "artifacts", "callbacks")
+_OF_THE_MACHINE = ("device", "workers", "batch_tokens", "trust_remote_code", "cache_dir", "refresh_rate", "accelerator")
+"""Settings that change no result."""
+
 _RESULTS = ("nmse", "cosine", "collisions/rate", "recall/prefix", "recall/reconstruction", "ami/diagonal_dominance")
 
 
@@ -55,11 +61,11 @@ def show_results(
     boards = boards_of(trainer)
     if not boards:
         return
-    step = trainer.global_step
-    examples = _examples(data, encoder, codes_NL)
+    step = last_step(trainer)
+    examples = _examples(data, encoder, codes_NL, texts=bool(config.artifacts.texts))
     projected = _projected(data, codes_NL, taxonomy)
     settings, results = settings_of(config), key_results(metrics)
-    for board in boards:
+    for board in (board.of_results() for board in boards):
         for plot in sorted((artifacts / "plots").glob("*.png")):
             board.picture(f"report/{plot.stem}", plot.read_bytes(), step)
         if examples:
@@ -72,8 +78,14 @@ def show_results(
 def settings_of(config: DictConfig) -> dict[str, str | int | float | bool]:
     """The settings that tell runs apart, by dotted key; what is null or only says how to build is left out."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    chosen = {group: plain.get(group) for group in _GROUPS}
-    return {"name": plain["name"], "seed": plain["seed"], **dict(_leaves(chosen))}
+    parts = {group: _kind(plain[group]) for group in ("provider", "embedding", "features") if plain.get(group)}
+    chosen = {group: plain[group] for group in _GROUPS if plain.get(group)}
+    return {"name": plain["name"], "seed": plain["seed"], "features": "none", **parts, **dict(_leaves(chosen))}
+
+
+def _kind(node: Mapping[str, Any]) -> str:
+    """What a group was chosen to be: the model it names, else its class."""
+    return str(node.get("model") or node.get("_target_", "")).rpartition(".")[2] or "none"
 
 
 def _leaves(node: Mapping[str, Any], above: str = "") -> list[tuple[str, str | int | float | bool]]:
@@ -81,7 +93,9 @@ def _leaves(node: Mapping[str, Any], above: str = "") -> list[tuple[str, str | i
     for key, value in node.items():
         if isinstance(value, Mapping):
             found += _leaves(value, f"{above}{key}.")
-        elif isinstance(value, bool | int | float | str) and not key.startswith("_"):
+        elif key.startswith("_") or key in _OF_THE_MACHINE:
+            continue
+        elif isinstance(value, bool | int | float | str):
             found.append((f"{above}{key}", value))
         elif isinstance(value, list):
             found.append((f"{above}{key}", ",".join(map(str, value))))
@@ -99,8 +113,11 @@ def key_results(metrics: Mapping[str, float]) -> dict[str, float]:
     return chosen
 
 
-def _examples(data: WOTDDataModule, encoder: SemanticEncoder, codes_NL: NDArray[np.int64]) -> str:
-    """Unseen passages with their IDs and the training passages nearest to them, as Markdown; none of bare vectors."""
+def _examples(data: WOTDDataModule, encoder: SemanticEncoder, codes_NL: NDArray[np.int64], *, texts: bool) -> str:
+    """Unseen passages with their IDs and the training passages nearest to them, as Markdown; none of bare vectors.
+
+    Without ``texts``, which artifacts may be forbidden to keep, only the works are named.
+    """
     if data.corpora is None:
         return ""
     unseen = data.rows(TEST) if len(data.rows(TEST)) else data.rows(VAL)
@@ -110,16 +127,22 @@ def _examples(data: WOTDDataModule, encoder: SemanticEncoder, codes_NL: NDArray[
     nearest_MK = torch.cdist(x_MD, decoded_SD).topk(min(NEIGHBORS, len(stored)), largest=False).indices.numpy()
     lines = ["| passage | ID | nearest passages of training |", "|---|---|---|"]
     for row, nearest_K in zip(shown.tolist(), nearest_MK, strict=True):
-        near = "<br>".join(f"{_id(codes_NL[other])} {_told(data, other)}" for other in stored[nearest_K].tolist())
-        lines.append(f"| {_told(data, row)} | {_id(codes_NL[row])} | {near} |")
+        told = [f"{_id(codes_NL[other])} {_told(data, other, texts)}" for other in stored[nearest_K].tolist()]
+        near = "<br>".join(told)
+        lines.append(f"| {_told(data, row, texts)} | {_id(codes_NL[row])} | {near} |")
     return "\n".join(lines)
 
 
-def _told(data: WOTDDataModule, row: int) -> str:
+def _told(data: WOTDDataModule, row: int, texts: bool) -> str:
     assert data.corpora is not None
-    text = " ".join(data.corpora.texts[row].split())[:160].replace("|", "&#124;").replace("<", "&lt;")
     work = data.corpora.works[int(data.corpora.work_of_passage[row])]
-    return f"{text} … *{work.title.replace('|', ' ')}*"
+    title = f"*{_plain(shortened(work.title, 80))}*"
+    return f"{_plain(shortened(data.corpora.texts[row], 160))} {title}" if texts else title
+
+
+def _plain(text: str) -> str:
+    """A text that is no Markdown and no HTML."""
+    return re.sub(r"([\\`*_\[\]~#|])", r"\\\1", html.escape(text, quote=False))
 
 
 def _id(code_L: NDArray[np.int64]) -> str:

@@ -17,8 +17,10 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from wotd.artifacts import CONFIG, RESULTS
+from wotd.artifacts import CONFIG, RESULTS, TRAINING_CONFIG
 from wotd.errors import ArtifactError
 
 Run = Mapping[str, Any]
@@ -70,19 +72,20 @@ def described(artifacts: Path) -> dict[str, Any]:
 
     Metrics have the names they have in ``training_results.json``; its other numbers have paths such as
     ``seconds/total``. ``overrides`` are all that the run was told, ``command`` repeats it (None where no
-    command line made it).
+    command line made it, or the folder was begun anew since).
 
     Raises:
         ArtifactError: if a file of the artifacts cannot be read.
     """
     results, config = training_results(artifacts), _config(artifacts)
     run = artifacts.parent if artifacts.name == _ARTIFACTS else artifacts
+    own = not _begun_anew(run, artifacts)
     embedding, encoder = config.get("embedding"), config.get("encoder") or {}
     return {
         "run": os.path.relpath(run),
         "artifacts": os.path.relpath(artifacts),
-        "overrides": overrides_of(run),
-        "command": command_of(run),
+        "overrides": overrides_of(run) if own else [],
+        "command": command_of(run) if own else None,
         "embedding": embedding["fingerprint"]["model"] if embedding else "vectors",
         "level_sizes": encoder.get("level_sizes", []),
         "quantizer": encoder.get("quantizer"),
@@ -91,6 +94,22 @@ def described(artifacts: Path) -> dict[str, Any]:
         **dict(_numbers({part: results.get(part) for part in ("seconds", "ids", "alignment")})),
         **results.get("metrics", {}),
     }
+
+
+def _begun_anew(run: Path, artifacts: Path) -> bool:
+    """Whether what the run's folder was told last is not what made the artifacts."""
+    told, made = _yaml(run / ".hydra" / "config.yaml"), _yaml(artifacts / TRAINING_CONFIG)
+    if not isinstance(told, dict) or not isinstance(made, dict):
+        return False
+    try:
+        resolved = OmegaConf.to_container(OmegaConf.create(told), resolve=True)
+    except OmegaConfBaseException:
+        return False
+    return _settings(resolved) != _settings(made)
+
+
+def _settings(config: Any) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in ("ckpt_path", "objective")}
 
 
 def training_results(artifacts: Path) -> dict[str, Any]:
@@ -250,7 +269,7 @@ def verdict(runs: Sequence[Run], by: str) -> list[str]:
             "order them by val/agreement/*/accuracy or another metric of labels."
         )
     command = best["command"]
-    lines.append(f"repeat it with: {command}" if command else "it was not made on the command line.")
+    lines.append(f"repeat it with: {command}" if command else "no command line of it is kept.")
     return lines
 
 

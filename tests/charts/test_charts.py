@@ -112,7 +112,7 @@ def test_shares_of_an_epoch_add_up():
         charts.usage_by_epoch("style", np.array([[1, 3], [2, 2]])),
         charts.confusion("style", np.eye(3, dtype=np.int64), ["a", "b", "c"], "val"),
         charts.sunburst(np.array([[0, 1], [1, 0]]), [("a", ["x", "y"]), ("b", ["0", "1"])]),
-        charts.passage_map([{"x": 0.0, "y": 1.0, "style": "0 a", "ID": "0"}], ["style"], "map"),
+        charts.passage_map([{"x": 0.0, "y": 1.0, "level_0": "0 a", "ID": "0"}], ["style"], "map"),
         charts.frontier([{"weight": 1.0, "nmse": 0.9, "style": 0.5}], ["style"], 1.0),
         charts.distortion({"val/nmse/depth_1": 0.5}, [4]),
     ],

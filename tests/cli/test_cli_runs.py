@@ -90,7 +90,7 @@ def test_the_best_run_and_the_command_that_repeats_it_stand_below(shell, runs, t
     assert rows[0]["command"] == table[-1].removeprefix("repeat it with: ")
     assert rows[1]["command"] == "python -m wotd.train +experiment=deep data.batch_size=3"
     unknown = shell("compare", text_run, "--format", "table").out.splitlines()
-    assert unknown[-1] == "it was not made on the command line."
+    assert unknown[-1] == "no command line of it is kept."
     assert shell("compare", text_run).rows[0]["command"] is None
 
 
@@ -239,6 +239,17 @@ def test_a_comparison_is_written(shell, runs, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["test/nmse"].to_pylist()[0] == 0.01
     with (tmp_path / "out.csv").open(newline="") as file:
         assert [float(row["test/nmse"]) for row in csv.DictReader(file)][::2] == [0.01, 0.9]
+
+
+def test_a_folder_that_was_begun_anew_does_not_lend_its_command(shell, runs):
+    made, told = runs / "good" / "artifacts" / "training_config.yaml", runs / "good" / ".hydra" / "config.yaml"
+    made.write_text("seed: 3\nname: deep\nother: deep\nckpt_path: null\n")
+    told.write_text("seed: 3\nname: deep\nother: ${name}\nckpt_path: last\n")
+    command = shell("compare", runs / "good").rows[0]["command"]
+    assert command.startswith("python -m wotd.train ")
+    told.write_text("seed: 4\nname: deep\nother: ${name}\nckpt_path: null\n")
+    row = shell("compare", runs / "good").rows[0]
+    assert (row["command"], row["overrides"]) == (None, [])
 
 
 def test_a_comparison_with_charts_is_written(shell, runs, refused, tmp_path):

@@ -126,6 +126,13 @@ def test_texts_that_are_markup_stay_texts(tmp_path: Path, embedder: Embedder) ->
     assert points[0]["text"] == EVIL
 
 
+def test_charts_are_told_to_those_who_cannot_see_them(page: str) -> None:
+    drawn = json.loads(Elements(page).scripts[0])
+    told = [chart["description"] for chart in drawn.values()]
+    assert "Use of each level's codes, over all passages: kind" in told
+    assert len(set(told)) == len(told)
+
+
 def test_without_texts_and_works_there_is_less_to_show(tmp_path: Path, embedder: Embedder) -> None:
     assert "<blockquote>" not in page_of(with_texts(tmp_path / "a", embedder, texts=False))
     page = page_of(with_vectors(tmp_path / "b"))

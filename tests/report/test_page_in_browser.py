@@ -59,6 +59,9 @@ def test_all_of_it_is_drawn_and_fits(browser: Any, address: str, width: int, sch
         assert 100 < box["width"] <= width, name
         assert box["x"] + box["width"] <= width, name
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    told = [page.locator(f"#{name}").get_attribute("aria-label") for name in drawn]
+    assert len(set(told)) == len(told), "each chart says what it is"
+    assert not any(label is None or "Vega" in label for label in told)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in ground[4:-1].split(",")) / 3
     assert (brightness > 128) is (scheme == "light")
@@ -68,7 +71,7 @@ def test_all_of_it_is_drawn_and_fits(browser: Any, address: str, width: int, sch
 def test_the_map_takes_the_colours_of_another_level(browser: Any, address: str) -> None:
     page, complaints, _ = opened(browser, address, 1280, "light")
     before = page.locator("#map-0 canvas").screenshot()
-    page.locator("#map-0 select").select_option("rank")
+    page.locator("#map-0 select").select_option(label="rank")
     page.wait_for_timeout(300)
     assert page.locator("#map-0 canvas").screenshot() != before
     assert complaints == []

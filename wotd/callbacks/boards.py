@@ -6,8 +6,10 @@ TensorBoard shows all of it, MLflow and Weights & Biases pictures and texts (and
 from __future__ import annotations
 
 import io
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -16,6 +18,8 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from numpy.typing import NDArray
 
 from wotd.charts import Panels, png
+
+RESULTS = "results"
 
 Settings = Mapping[str, str | int | float | bool]
 
@@ -44,6 +48,10 @@ class Board(ABC):
     @abstractmethod
     def settings(self, settings: Settings, metrics: Mapping[str, float], step: int) -> None:
         """Show a run's settings with what they gave, so that runs can be compared by them."""
+
+    def of_results(self) -> Board:
+        """Where that is shown which only the end of the run gives; where it can be, apart from the curves."""
+        return self
 
     @abstractmethod
     def close(self) -> None:
@@ -89,12 +97,22 @@ class TensorBoard(Board):
         """Under Projector."""
         self._writer.add_embedding(x_MD, metadata=[list(row) for row in rows], metadata_header=list(header), tag=name)
 
+    def of_results(self) -> Board:
+        """A run of its own in TensorBoard, RUN/results, which replaces that of an earlier end of the same run.
+
+        TensorBoard keeps the first settings it finds in a folder, and a curve would end in a point of another model.
+        """
+        folder = Path(self._logger.log_dir)
+        shutil.rmtree(folder / RESULTS, ignore_errors=True)
+        return TensorBoard(TensorBoardLogger(folder, name=RESULTS, version="", default_hp_metric=False))
+
     def settings(self, settings: Settings, metrics: Mapping[str, float], step: int) -> None:
         """Under HParams, the metrics among the scalars too."""
         self._logger.log_hyperparams(dict(settings), dict(metrics), step=step)
 
     def close(self) -> None:
         """Write all of it down."""
+        self._logger.save()
         self._writer.close()
 
 
@@ -180,6 +198,19 @@ def boards_of(trainer: lightning.Trainer) -> list[Board]:
     if not trainer.is_global_zero:
         return []
     return [board(logger) for logger in trainer.loggers for kind, board in _BOARDS if isinstance(logger, kind)]
+
+
+def last_step(trainer: lightning.Trainer) -> int:
+    """The step that was made last, counted from 0, where scalars of the moment are shown, too."""
+    return max(0, trainer.global_step - 1)
+
+
+def forget(trainer: lightning.Trainer) -> None:
+    """Remove what an earlier run has left in the folder of a logger, whose curves this one's would run into."""
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                shutil.rmtree(logger.log_dir, ignore_errors=True)
 
 
 def show(boards: Sequence[Board], name: str, panels: Panels, step: int) -> None:

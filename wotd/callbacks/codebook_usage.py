@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from wotd.callbacks.boards import boards_of
+from wotd.callbacks.boards import boards_of, last_step
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError
 from wotd.metrics.usage import CodebookUsage as CodebookUsageMetric
@@ -87,7 +87,7 @@ class CodebookUsage(Callback):
             self.history.append(counts)
             for board in boards_of(trainer):
                 for level, counts_K in enumerate(counts):
-                    board.histogram(f"val/level_{level}/codes", counts_K.numpy(), trainer.global_step)
+                    board.histogram(f"val/level_{level}/codes", counts_K.numpy(), last_step(trainer))
 
     def state_dict(self) -> dict[str, Any]:
         """The counts so far, so that a run that goes on shows all of its epochs."""

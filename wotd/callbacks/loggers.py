@@ -5,9 +5,26 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.loggers import MLFlowLogger, WandbLogger
 
 from wotd.errors import ConfigurationError
+
+
+def wandb_logger(save_dir: str, *, project: str = "wotd", name: str | None = None, offline: bool = True) -> WandbLogger:
+    """A logger to Weights & Biases.
+
+    Args:
+        save_dir: the run's folder.
+        project: what runs that belong together are found under.
+        name: of this run; None: one is thought of.
+        offline: keep all of it in the run's folder, for `wandb sync` to send, if anything is to send it.
+
+    Raises:
+        ConfigurationError: if it is not installed.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise ConfigurationError("logger=wandb needs a package that is not installed: pip install 'wotd[wandb]'.")
+    return WandbLogger(name, save_dir, project=project, offline=offline)
 
 
 def mlflow_logger(

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.trainer.states import TrainerFn
 
-from wotd.callbacks.boards import Board, boards_of, show
+from wotd.callbacks.boards import Board, boards_of, last_step, show
 from wotd.callbacks.codebook_usage import CodebookUsage
 from wotd.callbacks.label_agreement import LabelAgreement
 from wotd.charts import confusion, information, usage_by_epoch
@@ -67,11 +67,11 @@ class Pictures(Callback):
             return
         begun = time.perf_counter()
         usage, agreement = _other(trainer, CodebookUsage), _other(trainer, LabelAgreement)
-        names = _level_names(pl_module, agreement)
+        names, step = _level_names(pl_module, agreement), last_step(trainer)
         if usage is not None:
-            _draw_usage(boards, usage, names, trainer.global_step)
+            _draw_usage(boards, usage, names, step)
         if agreement is not None and agreement.taxonomy is not None and agreement.counts:
-            _draw_agreement(boards, agreement, names, trainer.global_step)
+            _draw_agreement(boards, agreement, names, step)
         self._drawn_at, self._guess = trainer.global_step, time.perf_counter() - begun
         self._spent += self._guess
 

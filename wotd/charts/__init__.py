@@ -6,12 +6,13 @@ and ``training_results.json`` have them: ``test/nmse``.
 
 from wotd.charts.codes import SIDES, distortion, usage, usage_by_epoch
 from wotd.charts.drawing import Chart, Panels, page_script, pixels, png, save_png
-from wotd.charts.hierarchy import sunburst
+from wotd.charts.hierarchy import rings_of, sunburst
 from wotd.charts.labels import confusion, confusion_counts, frontier, information, reliability
 from wotd.charts.passages import passage_map
-from wotd.charts.runs import trade_off, values_by_run, values_by_setting
+from wotd.charts.runs import MOST_RUNS, trade_off, values_by_run, values_by_setting
 
 __all__ = [
+    "MOST_RUNS",
     "SIDES",
     "Chart",
     "Panels",
@@ -25,6 +26,7 @@ __all__ = [
     "pixels",
     "png",
     "reliability",
+    "rings_of",
     "save_png",
     "sunburst",
     "trade_off",

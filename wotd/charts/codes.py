@@ -110,26 +110,27 @@ def side_colours() -> dict[str, Any]:
 
 
 def usage_by_epoch(name: str, counts_EK: NDArray[np.int64]) -> Panels:
-    """Share of the rows that bear each code of a level, epoch after epoch, as a heat map.
+    """Share of the rows that bear each code of a level, validation after validation, as a heat map.
 
     Args:
         name: of the level.
-        counts_EK: how often each epoch's validation saw each code.
+        counts_EK: how often each validation saw each code; there is one an epoch unless the trainer is told otherwise.
     """
     shares_EK = counts_EK / np.maximum(1, counts_EK.sum(1, keepdims=True))
     values = [
-        {"epoch": epoch, "code": code, "share": float(share)} for (epoch, code), share in np.ndenumerate(shares_EK)
+        {"validation": epoch + 1, "code": code, "share": float(share)}
+        for (epoch, code), share in np.ndenumerate(shares_EK)
     ]
     chart = {
-        "title": f"{name}: codes by epoch",
+        "title": f"{name}: codes by validation",
         "height": max(60, min(360, 18 * counts_EK.shape[1])),
         "data": rows(values),
         "mark": "rect",
         "encoding": {
-            "x": axis("epoch", "ordinal", axis={"labelOverlap": True, "labelAngle": 0}),
+            "x": axis("validation", "ordinal", axis={"labelOverlap": True, "labelAngle": 0}),
             "y": axis("code", "ordinal", axis={"labelOverlap": True}),
             "color": axis("share", "quantitative", scale={"scheme": "blues", "domainMin": 0}),
-            "tooltip": tips(epoch="d", code="d", share=".2%"),
+            "tooltip": tips(validation="d", code="d", share=".2%"),
         },
     }
     return [chart]

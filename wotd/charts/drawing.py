@@ -18,8 +18,8 @@ Chart = dict[str, Any]
 Panels = Sequence[Chart]
 """Charts that stand side by side, or below one another where there is little room."""
 
-PALETTE = ("#4c78a8", "#f58518", "#54a24b", "#b279a2", "#e45756", "#72b7b2", "#9d755d", "#d6a400")
-"""Colours of codes and sides, told apart on light and on dark ground."""
+PALETTE = ("#4c78a8", "#d1660d", "#3d8b3d", "#a8689a", "#e45756", "#3a8d87", "#9d755d", "#9c7a00")
+"""Colours of codes and sides, each at least 3 to 1 against light and against dark ground."""
 
 _WIDTH = 300
 _SCALE = 1.5
@@ -86,9 +86,9 @@ def pixels(panels: Panels) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def live(chart: Chart) -> Chart:
-    """A chart for a page, as wide as the room it is given there."""
-    return {"$schema": _SCHEMA, "width": "container", **chart}
+def live(chart: Chart, description: str) -> Chart:
+    """A chart for a page, as wide as the room it is given there; readers who cannot see it are told the description."""
+    return {"$schema": _SCHEMA, "width": "container", "description": description, **chart}
 
 
 @cache

@@ -53,6 +53,11 @@ def sunburst(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[s
     return [chart]
 
 
+def rings_of(panels: Panels) -> int:
+    """How many levels a sunburst shows."""
+    return 1 + max((arc["ring"] for panel in panels for arc in panel["data"]["values"]), default=-1)
+
+
 def _arcs(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]], rings: int) -> list[dict[str, Any]]:
     arcs: list[dict[str, Any]] = []
     total = len(codes_NL)

@@ -147,8 +147,11 @@ def _reliability_of(name: str, points: list[dict[str, Any]]) -> Chart:
                 "data": rows(points),
                 "encoding": {**places, "color": side_colours()},
                 "layer": [
-                    {"mark": {"type": "line", "strokeWidth": 1}},
-                    {"mark": {"type": "circle", "opacity": 0.8}, "encoding": {"size": size, "tooltip": told}},
+                    {"mark": {"type": "line", "strokeWidth": 1.5}},
+                    {
+                        "mark": {"type": "point", "filled": True, "opacity": 0.9},
+                        "encoding": {"size": size, "shape": axis("side", "nominal", None), "tooltip": told},
+                    },
                 ],
             },
         ],

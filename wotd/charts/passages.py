@@ -15,15 +15,17 @@ def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], titl
     """Passages in the plane, coloured by their code of one level, which a reader of the page chooses.
 
     Args:
-        points: ``x``, ``y``, for each level the name of the code, and what a tip says: ``ID``, ``work``, ``text``.
+        points: ``x``, ``y``, by ``level_{l}`` the name of the code, and what a tip says: ``ID``, ``work``, ``text``.
         levels: names of the levels; the first is shown first.
         title: of the map.
     """
     if not points:
         return []
     told = [name for name in ("ID", "work", "text") if name in points[0]]
-    most = max(len({point[level] for point in points}) for level in levels)
+    fields = [f"level_{level}" for level in range(len(levels))]
+    most = max(len({point[field] for point in points}) for field in fields)
     scale = {"scheme": "turbo"} if most > len(PALETTE) else {"range": list(PALETTE)}
+    named = [axis(field, "nominal", level) for field, level in zip(fields, levels, strict=True)]
     legend = {"orient": "bottom", "columns": 2} if most <= MOST_NAMES else None
     bare = {"labels": False, "ticks": False, "grid": False, "domain": False}
     chart = {
@@ -33,8 +35,8 @@ def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], titl
         "params": [
             {
                 "name": "level",
-                "value": levels[0],
-                "bind": {"input": "select", "options": list(levels), "name": "colour by "},
+                "value": fields[0],
+                "bind": {"input": "select", "options": fields, "labels": list(levels), "name": "colour by "},
             }
         ],
         "transform": [{"calculate": "datum[level]", "as": "code"}],
@@ -43,7 +45,7 @@ def passage_map(points: Sequence[Mapping[str, Any]], levels: Sequence[str], titl
             "x": axis("x", "quantitative", None, axis=bare, scale={"zero": False}),
             "y": axis("y", "quantitative", None, axis=bare, scale={"zero": False}),
             "color": axis("code", "nominal", None, scale=scale, legend=legend),
-            "tooltip": tips(**dict.fromkeys((*told, *levels))),
+            "tooltip": [*tips(**dict.fromkeys(told)), *named],
         },
     }
     return [chart]

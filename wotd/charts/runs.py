@@ -7,7 +7,7 @@ from typing import Any
 
 from wotd.charts.drawing import PALETTE, Chart, Panels, axis, rows, tips
 
-_MOST_NAMES = 40
+MOST_RUNS = 40
 """Runs, at most, that have a line of their own; of more the best are drawn."""
 
 
@@ -23,11 +23,11 @@ def values_by_run(values: Mapping[str, Sequence[float | None]], names: Sequence[
     for metric, measured in values.items():
         points = [
             {"run": name, "group": group, "value": value}
-            for name, group, value in list(zip(names, groups, measured, strict=True))[:_MOST_NAMES]
+            for name, group, value in list(zip(names, groups, measured, strict=True))[:MOST_RUNS]
             if value is not None
         ]
         if points:
-            panels.append(_dots(metric, points, names[:_MOST_NAMES], sorted(set(groups))))
+            panels.append(_dots(metric, points, names[:MOST_RUNS], sorted(set(groups))))
     return panels
 
 

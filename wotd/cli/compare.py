@@ -16,7 +16,7 @@ from wotd.cli.run_tables import drawn
 from wotd.cli.tables import Format, chosen_format, note, print_line, show
 
 if TYPE_CHECKING:
-    from wotd.runs import Run
+    from wotd.runs import Begun, Run
 
 PAGE = ".html"
 """Suffix of a comparison with charts."""
@@ -66,12 +66,12 @@ def compare(
         runs, order = compared(found_below(folders), by)
     except UnmeasuredError as error:
         raise WrongUsageError(f"--by {error}") from error
-    unfinished = _unfinished(folders)
-    conclusion = [*verdict(runs, order), *unfinished]
+    left = _unfinished(folders)
+    conclusion = [*verdict(runs, order), *left]
     if target is not None and target.suffix.lower() == PAGE:
         if metrics is not None:
             raise WrongUsageError("--metrics chooses columns; a page has those of its own.")
-        write_page(runs, order, target, unfinished)
+        write_page(runs, order, target, left)
         note("\n".join(conclusion))
         return
     chosen = None if metrics is None else _chosen(runs, metrics, order)
@@ -86,19 +86,19 @@ def compare(
             print_line(line)
 
 
-def write_page(runs: Sequence[Run], by: str, target: Path, unfinished: Sequence[str] = ()) -> None:
+def write_page(runs: Sequence[Run], by: str, target: Path, left: Sequence[str] = ()) -> None:
     """Write runs as a page with charts.
 
     Args:
         runs: the best first.
         by: the metric that decided.
         target: as :func:`wotd.cli.outputs.check_output` gave it.
-        unfinished: a line for each run that left nothing to compare.
+        left: a line for each run that left nothing to compare.
     """
     from wotd.report.comparison import comparison_page
 
     with replacing(target) as temporary:
-        temporary.write_text(comparison_page(runs, by, unfinished), encoding="utf-8")
+        temporary.write_text(comparison_page(runs, by, left), encoding="utf-8")
 
 
 def write_runs(runs: Sequence[Run], target: Path) -> None:
@@ -139,6 +139,9 @@ def _unfinished(folders: Sequence[Path]) -> list[str]:
     from wotd.runs import begun_below
 
     left = [begun for folder in folders for begun in begun_below(folder) if not begun.finished]
-    return [
-        f"{begun.run} {f'failed: {begun.failure.error}' if begun.failure else 'is not finished.'}" for begun in left
-    ]
+    return [*map(unfinished, left)]
+
+
+def unfinished(begun: Begun) -> str:
+    """Why a run has left no artifacts, in a line."""
+    return f"{begun.run} {f'failed: {begun.failure.error}' if begun.failure else 'is not finished.'}"

@@ -36,8 +36,9 @@ def comparison_page(runs: Sequence[Run], by: str, unfinished: Sequence[str] = ()
     values = {metric: [value_of(run, metric) for run in runs] for metric in metrics}
     told = {key: [_told(run, key) for run in runs] for key in _keys(runs)}
     best = f"{'the least' if less_is_better(by) else 'the most'} first"
+    cut = f"; the first {charts.MOST_RUNS} of {len(runs)}" if len(runs) > charts.MOST_RUNS else ""
     measured = [
-        Picture("measured", f"What each run measured, {best} by {by}", charts.values_by_run(values, names, groups))
+        Picture("measured", f"What each run measured, {best} by {by}{cut}", charts.values_by_run(values, names, groups))
     ]
     if {"val/nmse", _ACCURACY} <= set(values):
         measured.append(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, TRAINING_CONFIG
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
-_PASSAGE_CHARACTERS = 240
+_PASSAGE_CHARACTERS, _TITLE_CHARACTERS = 240, 120
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ class Findings:
         """How a passage begins; None where the artifacts keep no texts."""
         if "text" not in self.passages.column_names:
             return None
-        text = " ".join(self.passages["text"][row].as_py().split())
-        return text if len(text) <= _PASSAGE_CHARACTERS else f"{text[:_PASSAGE_CHARACTERS].rsplit(' ', 1)[0]} …"
+        return shortened(self.passages["text"][row].as_py(), _PASSAGE_CHARACTERS)
 
     def work_of(self, row: int) -> str | None:
         """Title and author of a passage's work; None for bare vectors."""
@@ -128,7 +127,14 @@ class Findings:
         if corpus is None:
             return None
         work = self.works[corpus]
-        return f"{work['title']}, {work['author']}" if work.get("author") else str(work["title"])
+        title = f"{work['title']}, {work['author']}" if work.get("author") else str(work["title"])
+        return shortened(title, _TITLE_CHARACTERS)
+
+
+def shortened(text: str, characters: int) -> str:
+    """A text on one line, cut between words where it is longer."""
+    text = " ".join(text.split())
+    return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} …"
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.int64]:

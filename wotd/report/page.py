@@ -51,6 +51,7 @@ def _page(findings: Findings) -> str:
         codes=[*shown(pictures.of_codes(findings), drawn)],
         hierarchy=[*shown(pictures.of_hierarchy(findings), drawn)],
         tree=_branches(findings, np.arange(len(findings.passages)), 0),
+        more_branches=max(0, len(np.unique(findings.codes[:, 0])) - _BRANCHES[0]),
         depth=len(findings.levels),
         map=[*shown(pictures.of_map(findings), drawn)],
         labels=[*shown(pictures.of_labels(findings), drawn)],

@@ -32,11 +32,10 @@ def of_codes(findings: Findings) -> Iterator[Picture]:
 
 def of_hierarchy(findings: Findings) -> Iterator[Picture]:
     """How IDs divide the passages."""
-    yield Picture(
-        "hierarchy",
-        "IDs of all passages, the first level innermost",
-        charts.sunburst(findings.codes, findings.levels),
-    )
+    panels = charts.sunburst(findings.codes, findings.levels)
+    drawn, levels = charts.rings_of(panels), len(findings.levels)
+    of_levels = "" if drawn == levels else f"; {drawn} of {levels} levels"
+    yield Picture("hierarchy", f"IDs of all passages, the first level innermost{of_levels}", panels)
 
 
 def of_map(findings: Findings) -> Iterator[Picture]:
@@ -49,8 +48,8 @@ def of_map(findings: Findings) -> Iterator[Picture]:
     for row, (x, y) in zip(shown_M.tolist(), column.drop_null().to_pylist(), strict=True):
         told = {"ID": findings.id_of(row), "work": findings.work_of(row), "text": findings.text_of(row)}
         names = {
-            level: numbered(code, codes)
-            for (level, codes), code in zip(findings.levels, findings.codes[row].tolist(), strict=True)
+            f"level_{level}": numbered(code, findings.levels[level][1])
+            for level, code in enumerate(findings.codes[row].tolist())
         }
         points.append({"x": round(x, 4), "y": round(y, 4), **names, **{n: v for n, v in told.items() if v is not None}})
     method = findings.config.get("map", "pca")

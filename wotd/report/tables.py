@@ -155,9 +155,7 @@ def provenance(findings: Findings) -> Table:
     rows = [("seed", str(config.get("seed"))), ("revision", str(config.get("git_revision") or "unknown"))]
     for part in ("embedding", "features"):
         if said := config.get(part):
-            rows += [
-                (f"{part}: {name}", str(value)) for name, value in said["fingerprint"].items() if value is not None
-            ]
+            rows += [(f"{part}: {name}", str(value)) for name, value in said["fingerprint"].items() if value]
     if findings.taxonomy is not None:
         rows.append(("taxonomy", f"{findings.taxonomy.name}, version {findings.taxonomy.version}"))
     rows += [(name, str(version)) for name, version in (config.get("libraries") or {}).items()]

@@ -32,9 +32,11 @@ def shown(found: Iterable[Picture], drawn: dict[str, Chart]) -> Iterator[dict[st
     """Pictures with the names of their panels, whose charts are put into ``drawn``; nothing of one without panels."""
     for picture in found:
         names = [f"{picture.name}-{index}" for index in range(len(picture.panels))]
-        drawn |= {name: live(panel) for name, panel in zip(names, picture.panels, strict=True)}
+        told = [f"{picture.caption}: {panel['title']}" for panel in picture.panels]
+        panels = zip(names, picture.panels, told, strict=True)
+        drawn |= {name: live(panel, description) for name, panel, description in panels}
         if names:
-            yield {"name": picture.name, "caption": picture.caption, "panels": names}
+            yield {"name": picture.name, "caption": picture.caption, "panels": [*zip(names, told, strict=True)]}
 
 
 @cache

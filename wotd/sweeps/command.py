@@ -196,7 +196,7 @@ def _conclude(sweep: Sweep, arguments: Sequence[str], how: str = "") -> bool:
 
 def _print_comparison(sweep: Sweep) -> None:
     """Tables of all finished jobs of the folder, those of earlier sweeps too, and a file of all they measured."""
-    from wotd.cli.compare import write_page, write_runs
+    from wotd.cli.compare import unfinished, write_page, write_runs
     from wotd.cli.outputs import check_output
     from wotd.cli.run_tables import drawn
     from wotd.cli.tables import print_line, print_parts
@@ -215,7 +215,8 @@ def _print_comparison(sweep: Sweep) -> None:
         print_parts(drawn(runs, by))
         target, page = (check_output(sweep.folder / name, (".parquet", ".html")) for name in (COMPARISON, PAGE))
         write_runs(runs, target)
-        write_page(runs, by, page)
+        left = [begun for begun in begun_below(sweep.folder) if sweep.has(begun) and not begun.finished]
+        write_page(runs, by, page, [unfinished(begun) for begun in left])
     except (WOTDError, OSError) as error:
         _say(f"the jobs cannot be compared: {error}")
         return

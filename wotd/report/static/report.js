@@ -24,7 +24,12 @@ async function draw() {
     const place = document.getElementById(name);
     const options = { actions: false, renderer: name.startsWith("map") ? "canvas" : "svg", config: config() };
     try {
+      const told = place.getAttribute("aria-label");
       views.push(await vegaEmbed(place, chart, { ...options, tooltip: { theme: dark.matches ? "dark" : "light" } }));
+      place.setAttribute("role", "group"); // vegaEmbed may have set others
+      place.setAttribute("aria-label", told);
+      const canvas = place.querySelector("canvas");
+      if (canvas) { canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", told); }
     } catch (error) {
       place.textContent = `This chart cannot be drawn: ${error.message}`;
     }
