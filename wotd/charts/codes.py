@@ -109,6 +109,12 @@ def side_colours() -> dict[str, Any]:
     return axis("side", "nominal", None, scale=scale, legend={"orient": "top"})
 
 
+def side_shapes() -> dict[str, Any]:
+    """One shape a side, for those to whom colours say little; one legend has both."""
+    scale = {"domain": list(SIDES), "range": ["circle", "square", "triangle-up"]}
+    return axis("side", "nominal", None, scale=scale, legend={"orient": "top"})
+
+
 def usage_by_epoch(name: str, counts_EK: NDArray[np.int64]) -> Panels:
     """Share of the rows that bear each code of a level, validation after validation, as a heat map.
 

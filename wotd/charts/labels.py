@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wotd.charts.codes import SIDES, side_colours
+from wotd.charts.codes import SIDES, side_colours, side_shapes
 from wotd.charts.drawing import PALETTE, Chart, Panels, axis, rows, tips
 from wotd.metrics.calibration import BINS
 
@@ -150,7 +150,7 @@ def _reliability_of(name: str, points: list[dict[str, Any]]) -> Chart:
                     {"mark": {"type": "line", "strokeWidth": 1.5}},
                     {
                         "mark": {"type": "point", "filled": True, "opacity": 0.9},
-                        "encoding": {"size": size, "shape": axis("side", "nominal", None), "tooltip": told},
+                        "encoding": {"size": size, "shape": side_shapes(), "tooltip": told},
                     },
                 ],
             },
