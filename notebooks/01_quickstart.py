@@ -22,10 +22,9 @@
 import tempfile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
+from IPython.display import Image
 
-from wotd import SemanticIDModel, train_wotd_pipeline
+from wotd import SemanticIDModel, charts, train_wotd_pipeline
 
 run = Path(tempfile.mkdtemp(prefix="wotd-quickstart-"))
 results = train_wotd_pipeline(["+experiment=lsa", "trainer.max_epochs=10", "~callbacks.progress"], run)
@@ -38,24 +37,21 @@ print(results.counts)
 # text. How often it is, for authors that were not in training, beside always saying the commonest:
 
 # %%
-names = ["style", "complexity", "era"]
-agreement = [results.metrics[f"test/agreement/{name}/accuracy"] for name in names]
-majority = [results.metrics[f"test/agreement/{name}/majority"] for name in names]
+for name in ("style", "complexity", "era"):
+    agreement, majority = (results.metrics[f"test/agreement/{name}/{part}"] for part in ("accuracy", "majority"))
+    print(f"{name:<10}  code equals label {agreement:.3f}   commonest label {majority:.3f}")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-positions = np.arange(len(names))
-left.bar(positions - 0.2, agreement, width=0.4, label="code equals label")
-left.bar(positions + 0.2, majority, width=0.4, label="commonest label")
-left.set_xticks(positions, names)
-left.set_title("agreement, unseen authors")
-left.legend()
+# %% [markdown]
+# What a level tells of each label, from 0, chance, to 1, the same: at its best on the diagonal. And how much of the
+# embedding is lost when a code is decoded to a given depth.
 
-depths = range(1, 5)
-right.plot([0, *depths], [1.0, *(results.metrics[f"test/nmse/depth_{depth}"] for depth in depths)], marker="o")
-right.set_xlabel("levels decoded")
-right.set_title("reconstruction error (nMSE)")
-right.set_xticks([0, *depths])
-plt.show()
+# %%
+levels = ["style", "complexity", "era", "variation"]
+panels = [
+    *charts.information(results.metrics, levels, levels[:3], sides=("test",)),
+    *charts.distortion(results.metrics, level_sizes=[8, 8, 8, 5]),
+]
+Image(charts.png(panels))
 
 # %% [markdown]
 # ## Ask it
