@@ -216,6 +216,6 @@ def forget(trainer: lightning.Trainer) -> None:
 def show(boards: Sequence[Board], name: str, panels: Panels, step: int) -> None:
     """Draw panels once and show them on all boards."""
     if boards and panels:
-        drawn = png(panels)
+        drawn = png(panels, columns=2)  # boards show pictures small, and rather square than wide
         for board in boards:
             board.picture(name, drawn, step)

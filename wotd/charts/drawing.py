@@ -67,12 +67,13 @@ def save_png(path: Path, panels: Panels) -> None:
     path.write_bytes(png(panels))
 
 
-def png(panels: Panels) -> bytes:
-    """Panels side by side as a PNG."""
+def png(panels: Panels, columns: int | None = None) -> bytes:
+    """Panels side by side as a PNG, at most so many in a row."""
     import vl_convert
 
     sized = [{"width": _WIDTH, **panel} for panel in panels]
-    body = sized[0] if len(sized) == 1 else {"hconcat": sized, "spacing": 24}
+    rowed = {"concat": sized, "columns": len(sized) if columns is None else columns, "spacing": 24}
+    body = sized[0] if len(sized) == 1 else rowed
     page = {"$schema": _SCHEMA, "config": _LOOKS, **body}
     drawn: bytes = vl_convert.vegalite_to_png(json.dumps(page), scale=_SCALE)
     return drawn
