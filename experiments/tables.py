@@ -91,15 +91,18 @@ def plot(rows: Sequence[Row], columns: Columns, path: Path, less: Mapping[str, s
     ``less`` names the setting that is subtracted from each, seed by seed; those it does not name are left out.
     """
     names = settings_of(rows) if less is None else list(less)
-    size = (2.6 * len(columns) + 1.5, 0.33 * len(names) + 1.2)
-    drawing, panels = plt.subplots(1, len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False)
-    for axes, (heading, where) in zip(panels[0], columns.items(), strict=True):
+    wide = min(4, len(columns))
+    high = -(-len(columns) // wide)
+    size = (2.6 * wide + 1.5, (0.33 * len(names) + 1.2) * high)
+    drawing, panels = plt.subplots(high, wide, figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for axes, (heading, where) in zip(panels.flat, columns.items(), strict=False):
         for place, name in enumerate(names):
             found = values(rows, name, where)
             if less is not None:
                 found = [own - base for own, base in zip(found, values(rows, less[name], where), strict=False)]
             axes.plot(found, [place] * len(found), "o", color="tab:blue", fillstyle="none", markersize=5)
-            axes.plot([mean(found)], [place], "|", color="black", markersize=14)
+            if found:  # a study that goes on may not have come to this setting yet
+                axes.plot([mean(found)], [place], "|", color="black", markersize=14)
         axes.set(title=heading, yticks=range(len(names)), yticklabels=names)
         axes.grid(axis="x", alpha=0.3)
     panels[0][0].invert_yaxis()
