@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.runs import SMALL, Results, Row, arguments, described, figures, train
-from experiments.tables import plot, table
+from experiments.tables import differences, plot, settings_of, table
 from experiments.works import read, write_rows
 from wotd import SemanticIDModel
 from wotd.data.splits import TEST, assign_sides, author_key
@@ -155,10 +155,15 @@ def columns(results: Row) -> dict[str, str]:
 
 
 def report(results: Row) -> str:
-    """Means with their spread."""
-    size = {"works": "works:learned", "passages": "works:passages"}
-    sizes = table(results["rows"], size, ".0f")
-    return f"Held-out works:\n\n{table(results['rows'], columns(results))}\n\nLearned from:\n\n{sizes}\n"
+    """Means with their spread, what each has more than the larger provider alone, and how much each learned from."""
+    rows, measured = results["rows"], columns(results)
+    alone = settings_of(rows)[0]
+    sections = {
+        "Held-out works": table(rows, measured),
+        f"Less {alone}, under the same seed": differences(rows, alone, measured),
+        "Learned from": table(rows, {"works": "works:learned", "passages": "works:passages"}, ".0f"),
+    }
+    return "\n\n".join(f"{title}:\n\n{lines}" for title, lines in sections.items()) + "\n"
 
 
 def main() -> None:
