@@ -18,7 +18,7 @@ from unittest.mock import patch
 import torch
 
 from experiments.runs import Results, Row, arguments, corpus, numbers, train
-from experiments.tables import markdown, plot, settings_of, spread, values
+from experiments.tables import markdown, plot, settings_of, signed, spread, values
 from experiments.trace import Trace
 from wotd.progress import track
 
@@ -53,18 +53,19 @@ def measured(overrides: Sequence[str], seed: int, size: int) -> Row:
 def report(results: Row, sizes: Sequence[int]) -> str:
     """Figures by setting, and what compiling changed: of the best run of each, and of each pair."""
     rows = results["rows"]
-    lines = {
-        name: [spread(values(rows, name, where), ".0f" if where == "rate" else ".2f") for where in COLUMNS.values()]
-        for name in settings_of(rows)
-    }
+    lines = {}
+    for name in settings_of(rows):
+        rate, first, *others = (values(rows, name, where) for where in COLUMNS.values())
+        cells = [spread(rate, ".0f"), f"{min(first):.2f} to {max(first):.2f}"]
+        lines[name] = [*cells, *(spread(each, ".1f") for each in others)]
     gains = {}
     for size in sizes:
         off, on = (values(rows, name_of(size, compiled), "rate") for compiled in (False, True))
         total_off, total_on = (values(rows, name_of(size, compiled), "training") for compiled in (False, True))
         gains[f"batches of {size}"] = [
             f"{100 * (max(on) / max(off) - 1):+.0f} %",
-            spread([100 * (mine / theirs - 1) for mine, theirs in zip(on, off, strict=False)], "+.0f") + " %",
-            spread([mine - theirs for mine, theirs in zip(total_on, total_off, strict=False)], "+.1f") + " s",
+            signed([100 * (mine / theirs - 1) for mine, theirs in zip(on, off, strict=False)], "+.0f") + " %",
+            signed([mine - theirs for mine, theirs in zip(total_on, total_off, strict=False)], "+.1f") + " s",
         ]
     headings = ["rate, best run of each", "rate, run by run", "whole training"]
     return f"{markdown(COLUMNS, lines)}\n\nCompiled against not:\n\n{markdown(headings, gains)}\n"
