@@ -24,6 +24,7 @@ from wotd.progress import track
 
 BATCH_SIZES = (128,)
 EPOCHS = 6
+COMPILED = ", compiled"
 WITHOUT_STOPPING = ("~callbacks.early_stopping", f"trainer.max_epochs={EPOCHS}")
 COLUMNS = {
     "rows / s of the steps": "rate",
@@ -50,7 +51,7 @@ def measured(overrides: Sequence[str], seed: int, size: int) -> Row:
     }
 
 
-def report(results: Row, sizes: Sequence[int]) -> str:
+def report(results: Row) -> str:
     """Figures by setting, and what compiling changed: of the best run of each, and of each pair."""
     rows = results["rows"]
     lines = {}
@@ -59,10 +60,12 @@ def report(results: Row, sizes: Sequence[int]) -> str:
         cells = [spread(rate, ".0f"), f"{min(first):.2f} to {max(first):.2f}"]
         lines[name] = [*cells, *(spread(each, ".1f") for each in others)]
     gains = {}
-    for size in sizes:
-        off, on = (values(rows, name_of(size, compiled), "rate") for compiled in (False, True))
-        total_off, total_on = (values(rows, name_of(size, compiled), "training") for compiled in (False, True))
-        gains[f"batches of {size}"] = [
+    for name in settings_of(rows):
+        if name.endswith(COMPILED):
+            continue
+        off, on = (values(rows, each, "rate") for each in (name, name + COMPILED))
+        total_off, total_on = (values(rows, each, "training") for each in (name, name + COMPILED))
+        gains[name] = [
             f"{100 * (max(on) / max(off) - 1):+.0f} %",
             signed([100 * (mine / theirs - 1) for mine, theirs in zip(on, off, strict=False)], "+.0f") + " %",
             signed([mine - theirs for mine, theirs in zip(total_on, total_off, strict=False)], "+.1f") + " s",
@@ -73,7 +76,7 @@ def report(results: Row, sizes: Sequence[int]) -> str:
 
 def name_of(size: int, compiled: bool) -> str:
     """A line of the table."""
-    return f"batches of {size}{', compiled' if compiled else ''}"
+    return f"batches of {size}{COMPILED if compiled else ''}"
 
 
 def main() -> None:
@@ -94,14 +97,14 @@ def main() -> None:
                 f"model.compile={str(compiled).lower()}",
             ]
             results.add({"setting": name_of(size, compiled), "seed": seed, **measured(overrides, seed, size)})
-    write(results.write(), asked.output, asked.batch_sizes)
+    write(results.write(), asked.output)
 
 
-def write(results: Row, output: Path, sizes: Sequence[int]) -> None:
+def write(results: Row, output: Path) -> None:
     """The table and the plot of results."""
-    (output / "table.md").write_text(report(results, sizes), encoding="utf-8")
+    (output / "table.md").write_text(report(results), encoding="utf-8")
     plot(results["rows"], {"rows / s of the steps": "rate", "training, s": "training"}, output / "rate.png")
-    print(report(results, sizes))
+    print(report(results))
 
 
 if __name__ == "__main__":
