@@ -25,6 +25,7 @@ from experiments.trace import Trace, seconds_so_far
 from wotd.assembly import build_data_module, build_module, build_taxonomy
 from wotd.callbacks import CosineWarmup
 from wotd.configuration import compose
+from wotd.data.batches import BatchSampler
 from wotd.data.splits import TEST, TRAIN, VAL
 from wotd.evaluation import evaluate
 from wotd.progress import track
@@ -84,13 +85,15 @@ def looped(overrides: Sequence[str], seed: int) -> Row:
     )
     schedule, step = CosineWarmup(), 0
     validation, seconds, losses = [module.validation_loss(held_out)], [], []
-    for _ in range(EPOCHS):
+    order = BatchSampler(len(rows), 1, shuffle=True, seed=seed)  # the same order as the pipeline's
+    for epoch in range(EPOCHS):
         module.train()
+        order.set_epoch(epoch)
         started, found = seconds_so_far(), []
-        for row in torch.randperm(len(rows)).tolist():
+        for index in order:
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * schedule.factor(step, EPOCHS * len(rows))
-            terms, _ = module.terms(rows[torch.tensor([row])])
+            terms, _ = module.terms(rows[index])
             loss = terms.weighted(module.losses).total()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -158,17 +161,18 @@ def report(results: Row) -> str:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """Validation loss after each pass, against passes and against seconds of steps."""
+    """Validation loss after each pass less that of the start, against passes and against seconds of steps."""
     drawing, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
     for number, name in enumerate(settings_of(rows)):
         for index, row in enumerate(row for row in rows if row["setting"] == name):
+            gained = np.asarray(row["validation"]) - row["validation"][0]
             passed = np.concatenate([[0], np.cumsum(row["seconds"])])
             style = {"color": f"C{number}", "marker": "o", "markersize": 3, "label": name if index == 0 else None}
-            panels[0].plot(range(len(row["validation"])), row["validation"], **style)
-            panels[1].plot(passed, row["validation"], **style)
-    panels[0].set(xlabel="passes over the training rows", ylabel="val/loss")
+            panels[0].plot(range(len(gained)), gained, **style)
+            panels[1].plot(passed, gained, **style)
+    panels[0].set(xlabel="passes over the training rows", ylabel="val/loss less that of the start")
     panels[1].set(xlabel="seconds of steps", xscale="symlog")
-    panels[0].legend(fontsize="small")
+    drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize="small")
     drawing.savefig(path, dpi=110)
     plt.close(drawing)
 

@@ -18,7 +18,7 @@ FIGURES = (
     *("nmse", "collisions/rate", "level_3/perplexity"),
     *(f"agreement/{name}/accuracy" for name in ("style", "complexity", "era")),
 )
-STUDIES = ("compiling", "embedding_models", "loss_terms", "provider_mixing", "seeds")
+STUDIES = ("batching", "compiling", "embedding_models", "loss_terms", "provider_mixing", "seeds")
 
 
 @pytest.fixture(autouse=True)
