@@ -55,7 +55,7 @@ def test_suffixes_name_every_work(suffixed: TrainingResults) -> None:
     assert shared > 0
     assert suffixed.ids == own
     card = (suffixed.artifacts / "README.md").read_text()
-    assert "| `artifacts.collisions=suffix` | |" in card
+    assert "| `artifacts.collisions=suffix` |  |" in card
     assert f"| repeat the code of another | {shared:.3f} |" in card
 
 

@@ -33,6 +33,7 @@ from wotd.errors import ConfigurationError, CorpusError, TrainingError, VectorsE
 from wotd.pipeline import TrainingResults, export_checkpoint, train_wotd_pipeline
 
 TERMS = ("reconstruction", "commitment", "entropy", "diversity", "alignment")
+USE = ("perplexity", "entropy", "usage", "dead", "revived")
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +130,13 @@ def test_tensorboard_has_the_agreed_scalars(
     found = scalars(run.output_dir)
     expected = {f"{stage}/loss" for stage in ("train", "val")}
     expected |= {f"{stage}/{term}{form}" for stage in ("train", "val") for term in TERMS for form in ("", "_weighted")}
-    expected |= {f"val/level_{level}/{name}" for level in range(levels) for name in ("perplexity", "usage", "dead")}
-    expected |= {"train/learning_rate", "train/gradient_norm", "train/gradient_norm_clipped"}
-    assert set(found) - {"epoch", "hp_metric"} == expected
+    expected |= {f"val/level_{level}/{name}" for level in range(levels) for name in USE}
+    expected |= {
+        f"train/{name}" for name in ("learning_rate", "gradient_norm", "gradient_norm_clipped", "rows_per_second")
+    }
+    if levels == 4:
+        expected |= {f"val/agreement/{name}/accuracy" for name in ("style", "complexity", "era")}
+    assert set(found) - {"epoch"} == expected
     assert all(len(values) == run.counts["epochs"] for name, values in found.items() if name in expected)
     for name in ("train/loss", "val/loss"):
         stage = name.split("/")[0]

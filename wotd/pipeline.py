@@ -382,7 +382,7 @@ def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy 
     encoder = module.model
     probes = fit_probes(data.vectors, data.rows(TRAIN), data.labels, taxonomy) if taxonomy else {}
     metrics: dict[str, float] = {}
-    for side, name in enumerate(track(SPLIT_NAMES, "measuring", unit="sides")):
+    for side, name in enumerate(track(SPLIT_NAMES, "measuring", unit="sides", logged=False)):
         rows = data.rows(side)
         if not len(rows):
             continue

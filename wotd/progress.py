@@ -29,7 +29,9 @@ def shown() -> bool:
     return os.environ.get("WOTD_PROGRESS", "") != "0" and sys.stderr is not None and sys.stderr.isatty()
 
 
-def track(items: Iterable[Item], description: str, total: int | None = None, unit: str = "items") -> Iterator[Item]:
+def track(
+    items: Iterable[Item], description: str, total: int | None = None, unit: str = "items", *, logged: bool = True
+) -> Iterator[Item]:
     """Yield the items and show how far it has come.
 
     Args:
@@ -37,17 +39,20 @@ def track(items: Iterable[Item], description: str, total: int | None = None, uni
         description: stands before the bar.
         total: how many there are; None: asked of ``items``, unknown if it cannot say.
         unit: what is counted, in the plural.
+        logged: whether a line goes to the log when the work is done; not for what others speak of anyhow.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    with progress(description, total, unit) as advance:
+    with progress(description, total, unit, logged=logged) as advance:
         for item in items:
             yield item
             advance(1)
 
 
 @contextmanager
-def progress(description: str, total: int | None = None, unit: str = "items") -> Iterator[Advance]:
+def progress(
+    description: str, total: int | None = None, unit: str = "items", *, logged: bool = True
+) -> Iterator[Advance]:
     """Show a bar while the block runs; the block calls what it is given with each number newly done."""
     done, start = 0, time.monotonic()
     if shown():
@@ -68,7 +73,10 @@ def progress(description: str, total: int | None = None, unit: str = "items") ->
 
         yield advance
     seconds = time.monotonic() - start
-    logger.info("%s: %d %s in %.1f s (%.0f per second)", description, done, unit, seconds, done / max(seconds, 1e-9))
+    if logged:
+        logger.info(
+            "%s: %d %s in %.1f s (%.0f per second)", description, done, unit, seconds, done / max(seconds, 1e-9)
+        )
 
 
 def _bar(unit: str) -> Progress:

@@ -8,8 +8,6 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from wotd.module import step_is_logged
-
 
 class Throughput(Callback):
     """Logs ``train/rows_per_second``, of all processes together, over the steps since it was logged last.
@@ -37,20 +35,14 @@ class Throughput(Callback):
         del trainer, pl_module
         self._lap()
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Log what was counted before this step, if the trainer logs it."""
-        del batch, batch_idx
-        self._seconds += self._lap()
-        if self._rows and step_is_logged(trainer):
-            pl_module.log("train/rows_per_second", trainer.world_size * self._rows / max(self._seconds, 1e-9))
-            self._rows, self._seconds = 0, 0.0
-
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the batch."""
-        del trainer, pl_module, outputs, batch_idx
+        """Count the batch, and log what was counted where the trainer has logged its step."""
+        del outputs, batch_idx
         self._seconds += self._lap()
         self._rows += len(batch.embeddings)
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every > 0 and trainer.global_step % every == 0:
+            pl_module.log("train/rows_per_second", trainer.world_size * self._rows / max(self._seconds, 1e-9))
+            self._rows, self._seconds = 0, 0.0
