@@ -22,7 +22,7 @@ def smaller(arguments: list[str]) -> list[str]:
     if "--help" in arguments:
         return arguments
     told = " ".join(arguments)
-    more = ["trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    more = ["trainer.max_epochs=1", "trainer.accelerator=cpu", "logger=csv", "~callbacks.pictures"]
     if "+experiment=deep" in arguments:
         more += ["model.level_sizes=[8,8]", "model.latent_dim=8", "model.quantizer.rounds=2"]
     elif "provider=" not in told:

@@ -38,7 +38,7 @@ BOOKS = (
 )
 FIRST = {
     'wotd encode --artifacts outputs/books/artifacts "It was a dark night, and': BOOKS,  # shown before it is explained
-    "wotd align --artifacts NEW": 'ln -sfn "$(ls -d outputs/minilm/*/ | head -n 1)artifacts" NEW',
+    "wotd align --artifacts NEW": 'ln -sfn "$A" NEW',
 }
 """What makes the things that stand for a reader's own, before steps that begin so."""
 
@@ -156,6 +156,8 @@ def test_a_step_works(number: int, place: Path) -> None:
     step = STEPS[number]
     if left_out(step):
         pytest.skip(next(reason for begin, reason in NOT_RUN.items() if step.text.startswith(begin)))
+    if step in STEPS[:number] or step.text in FIRST.values():
+        pytest.skip("done further up")
     before = [command for begin, command in FIRST.items() if step.text.startswith(begin)]
     match step.language:
         case "sh" | "console":
