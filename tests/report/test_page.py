@@ -93,6 +93,13 @@ def test_it_says_what_the_run_gave(page: str) -> None:
         assert said in text
 
 
+def test_what_a_constant_does_better_is_said(tmp_path: Path, embedder: Embedder) -> None:
+    worse = {**RUN, "metrics": {**RUN["metrics"], "test/agreement/kind/majority": 0.8, "test/collisions/rate": 0.5}}
+    text = Elements(page_of(with_texts(tmp_path / "a", embedder, worse))).text
+    assert "commonest label alone: 0.800, which is more" in text
+    assert "nMSE (squared error / variance) nmse" in text, "rows bear the names that the README explains"
+
+
 def test_prefixes_are_shown_with_passages_of_theirs(page: str, tmp_path: Path, embedder: Embedder) -> None:
     table = pq.read_table(with_texts(tmp_path / "a", embedder) / "codes.parquet").to_pydict()
     counts: dict[str, int] = {}

@@ -75,7 +75,7 @@ def _glance(findings: Findings) -> list[tuple[str, str, str]]:
     metrics = findings.metrics
     side = "test" if "test/nmse" in metrics else "val"
     shown = [("nMSE", f"{side}/nmse", "1 is the mean alone, 0 exact"),
-             ("collision rate", f"{side}/collisions/rate", f"{side}/collisions/floor")]  # fmt: skip
+             ("collision rate", f"{side}/collisions/rate", f"{side}/collisions/random")]  # fmt: skip
     shown += [
         (name, f"{side}/agreement/{name}/accuracy", f"{side}/agreement/{name}/majority") for name in findings.taught
     ]
@@ -83,8 +83,13 @@ def _glance(findings: Findings) -> list[tuple[str, str, str]]:
     for name, metric, beside in shown:
         if value := tables.figure(metrics.get(metric)):
             other = tables.figure(metrics.get(beside))
-            kind = "commonest label alone" if "/agreement/" in metric else "least possible"
-            glance.append((value, f"{name}, {side}", f"{kind}: {other}" if other else beside))
+            if "/agreement/" in metric:
+                more = ", which is more" if metrics.get(beside, 0) > metrics[metric] else ""
+                told = f"commonest label alone: {other}{more}"
+            else:
+                shared = "; texts of a kind share theirs" if findings.taught else ""
+                told = f"random codes: {other}{shared}" if other else beside
+            glance.append((value, f"{name}, {side}", told if other or "/" not in beside else ""))
     return glance
 
 

@@ -13,12 +13,16 @@ from wotd.report.findings import Findings
 
 @dataclass(frozen=True)
 class Table:
-    """Figures under a title: a name at the left of each row, cells that are ready to be shown."""
+    """Figures under a title: a name at the left of each row, cells that are ready to be shown.
+
+    ``keys`` are the names of the rows' metrics in ``training_results.json`` and the README, where they have one.
+    """
 
     title: str
     header: Sequence[str]
     rows: Sequence[tuple[str, ...]]
     note: str = ""
+    keys: Sequence[str] = ()
 
 
 def heading(findings: Findings) -> str:
@@ -75,8 +79,9 @@ def label_figures(findings: Findings) -> Table:
 
 def _by_side(findings: Findings, title: str, rows: Sequence[tuple[str, str]]) -> Table:
     """A table of figures by side, of a title and the name of a metric each; without those that nothing measured."""
-    cells = [(name, *(figure(findings.metrics.get(f"{side}/{key}")) for side in SIDES)) for name, key in rows]
-    return Table(title, ("", *SIDES), [row for row in cells if any(row[1:])])
+    cells = [(key, (name, *(figure(findings.metrics.get(f"{side}/{key}")) for side in SIDES))) for name, key in rows]
+    shown = [(key, row) for key, row in cells if any(row[1:])]
+    return Table(title, ("", *SIDES), [row for _, row in shown], keys=[key for key, _ in shown])
 
 
 def figure(value: float | None) -> str:
