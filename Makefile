@@ -77,10 +77,10 @@ format: $(INSTALLED) ## mend what ruff can mend
 test: $(INSTALLED) ## the default test suite: offline, on the CPU, a few minutes
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-# An interrupt rather than a kill: pytest then says which test it was in.
+# An interrupt rather than a kill: pytest then says which test it was in. Files stay whole, since the steps of some go in order.
 test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (10m)
 	$(TEST_ENV) $$(command -v timeout >/dev/null && echo timeout -s INT -k 30 $(SLOW_LIMIT)) \
-	  $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+	  $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
 
 wheel: $(INSTALLED) ## build dist/wotd-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

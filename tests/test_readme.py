@@ -30,6 +30,8 @@ NOT_RUN = {
     "make test": "this is what it runs",
     "python -m wotd.train -m +experiment=minilm embedding=minilm,mpnet,lsa": "mpnet would be downloaded",
     "python -m wotd.train -m +experiment=minilm +sweep=learning_rate hydra/launcher=submitit_slurm": "wants Slurm",
+    "python -m wotd.train -m +experiment=minilm +sweep=losses hydra/launcher=joblib": "test_sweeps.py runs such a one",
+    "python -m wotd.train -m +experiment=minilm +sweep=optuna": "likewise, with trials that are few",
 }
 """Steps that are not tried, by how they begin, and why."""
 
