@@ -138,6 +138,12 @@ def test_settings_leave_out_what_says_how_to_build() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("model", ["minilm", "BAAI/bge-small-en-v1.5", "./half.model"])
+def test_an_embedding_model_is_told_by_its_whole_name(model: str) -> None:
+    config = OmegaConf.create({"name": "a", "seed": 0, "embedding": {"_target_": "a.b.Embedder", "model": model}})
+    assert settings_of(config)["embedding"] == model
+
+
 def test_results_by_which_runs_are_compared() -> None:
     metrics = {"train/nmse": 0.1, "test/nmse": 0.2, "val/nmse": float("nan"), "test/agreement/era/accuracy": 0.5}
     assert key_results({**metrics, "test/agreement/era/majority": 0.3, "test/level_0/usage": 1.0}) == {

@@ -152,14 +152,14 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
 
     metrics: dict[str, float] = {}
     alignment = ids = None
-    labels_or_nmse: dict[str, Any] = {}
+    trade_off: dict[str, Any] = {}
     if trainer.is_global_zero:
         evaluation = time.perf_counter()
         alignment = align_to(module.model, data, earlier) if earlier else None
         metrics = _measure(module, data, taxonomy)
         codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
         ids = continuity.publish(module.model, data, codes_NL)
-        labels_or_nmse = _frontier(module, data, taxonomy)
+        trade_off = _frontier(module, data, taxonomy)
         seconds["evaluation"] = time.perf_counter() - evaluation
         seconds["total"] = time.perf_counter() - start
     results = TrainingResults(
@@ -175,7 +175,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         else [],
         ids=ids.to_mapping() if ids else {},
         alignment=alignment.to_mapping() if alignment else {},
-        frontier=labels_or_nmse,
+        frontier=trade_off,
     )
     if trainer.is_global_zero:
         with _disk_errors(results.artifacts, "the artifacts cannot be written to"):

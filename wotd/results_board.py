@@ -85,7 +85,7 @@ def settings_of(config: DictConfig) -> dict[str, str | int | float | bool]:
 
 def _kind(node: Mapping[str, Any]) -> str:
     """What a group was chosen to be: the model it names, else its class."""
-    return str(node.get("model") or node.get("_target_", "")).rpartition(".")[2] or "none"
+    return str(node.get("model") or str(node.get("_target_", "")).rpartition(".")[2] or "none")
 
 
 def _leaves(node: Mapping[str, Any], above: str = "") -> list[tuple[str, str | int | float | bool]]:
