@@ -5,7 +5,7 @@ and ``training_results.json`` have them: ``test/nmse``.
 """
 
 from wotd.charts.codes import SIDES, distortion, usage, usage_by_epoch
-from wotd.charts.drawing import Chart, Panels, page_script, pixels, png, save_png
+from wotd.charts.drawing import Chart, Panels, page_script, png, save_png
 from wotd.charts.hierarchy import rings_of, sunburst
 from wotd.charts.labels import confusion, confusion_counts, frontier, information, reliability
 from wotd.charts.passages import passage_map
@@ -23,7 +23,6 @@ __all__ = [
     "information",
     "page_script",
     "passage_map",
-    "pixels",
     "png",
     "reliability",
     "rings_of",

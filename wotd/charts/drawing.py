@@ -1,16 +1,12 @@
-"""Charts made into PNG files, arrays of pixels and data for pages; all of it offline, without a browser."""
+"""Charts made into PNG files and data for pages; all of it offline, without a browser."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 Chart = dict[str, Any]
 """A view of Vega-Lite, single or layered, as plain data; it is as wide as there is room where it sets no width."""
@@ -77,14 +73,6 @@ def png(panels: Panels, columns: int | None = None) -> bytes:
     page = {"$schema": _SCHEMA, "config": _LOOKS, **body}
     drawn: bytes = vl_convert.vegalite_to_png(json.dumps(page), scale=_SCALE)
     return drawn
-
-
-def pixels(panels: Panels) -> NDArray[np.uint8]:
-    """Panels side by side as an image, uint8 height×width×3."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(png(panels))) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def live(chart: Chart, description: str) -> Chart:
