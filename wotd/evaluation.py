@@ -28,6 +28,7 @@ from wotd.metrics import (
     ordered_agreement,
     reliability,
     rename_codes,
+    spread,
     work_accuracy,
     work_consistency,
 )
@@ -123,7 +124,7 @@ def fit_probes(
     """
     probes = {}
     for level, name in _described(taxonomy):
-        sample = _spread(rows[labels_NL[rows, level] >= 0], PROBE_ROWS)
+        sample = spread(rows[labels_NL[rows, level] >= 0], PROBE_ROWS)
         probe = fit_probe(_chunk(vectors_ND, sample).numpy(), labels_NL[sample, level])
         if probe is not None:
             probes[name] = probe
@@ -153,7 +154,7 @@ def frontier(
         by ascending weight ``weight``, ``nmse`` and the accuracy of each level with known labels by its name; nothing
         of a model without taught levels or of no rows.
     """
-    quantizer, sample = encoder.quantizer, _spread(rows, FRONTIER_ROWS)
+    quantizer, sample = encoder.quantizer, spread(rows, FRONTIER_ROWS)
     if not isinstance(quantizer, HierarchicalVectorQuantizer) or not quantizer.taught or not len(sample):
         return []
     points, own = [], quantizer.reconstruction_weight
@@ -257,11 +258,11 @@ def _distortion(
 def _recall(
     encoder: SemanticEncoder, vectors_ND: NDArray[np.floating], rows: NDArray[np.int64], codes_NL: NDArray[np.int64]
 ) -> dict[str, float]:
-    sample = _spread(np.arange(len(rows)), NEIGHBOR_ROWS)
+    sample = spread(np.arange(len(rows)), NEIGHBOR_ROWS)
     device = encoder.mean_D.device
     x = _chunk(vectors_ND, rows[sample])[:, : encoder.input_dim].to(device)
     decoded = encoder.decode(torch.from_numpy(codes_NL[sample]).to(device))
-    queries = _spread(np.arange(len(sample)), QUERY_ROWS)
+    queries = spread(np.arange(len(sample)), QUERY_ROWS)
     recall = neighbor_recall(x, decoded, codes_NL[sample], queries)
     return {"recall/prefix": recall.prefix, "recall/reconstruction": recall.reconstruction}
 
@@ -361,12 +362,6 @@ def _information(
 def _described(taxonomy: Taxonomy) -> list[tuple[int, str]]:
     """Index and name of the levels that say something of a text; the ranked one counts works."""
     return [(index, level.name) for index, level in enumerate(taxonomy.levels) if not level.ranked]
-
-
-def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """The rows, or so many of them at even distances."""
-    number = min(len(rows), most)
-    return rows[np.arange(number) * len(rows) // max(1, number)]
 
 
 def _chunk(vectors_ND: NDArray[np.floating], rows: NDArray[np.int64]) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wotd.errors import ConfigurationError
+from wotd.metrics import spread
 
 METHODS = ("pca", "umap")
 MAP_ROWS = 3000
@@ -39,10 +40,9 @@ def place(vectors_ND: NDArray[np.floating], method: str = "pca", *, seed: int = 
 
     Source: L. McInnes, J. Healy, J. Melville, "UMAP" (2018).
     """
-    count = min(len(vectors_ND), MAP_ROWS)
-    rows_M = np.arange(count) * len(vectors_ND) // max(1, count)
+    rows_M = spread(np.arange(len(vectors_ND)), MAP_ROWS)
     x_MD = np.asarray(vectors_ND[rows_M], dtype=np.float32)
-    if count < 3 or x_MD.shape[1] < 2:
+    if len(x_MD) < 3 or x_MD.shape[1] < 2:
         return {}
     places_M2 = _principal(x_MD) if method == "pca" else _umap(x_MD, seed)
     return {row: (float(x), float(y)) for row, (x, y) in zip(rows_M.tolist(), places_M2.tolist(), strict=True)}

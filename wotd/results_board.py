@@ -21,6 +21,7 @@ from wotd.callbacks.boards import boards_of, last_step
 from wotd.data import WOTDDataModule
 from wotd.data.splits import TEST, TRAIN, VAL
 from wotd.encoders import SemanticEncoder
+from wotd.metrics import spread
 from wotd.report.findings import shortened
 from wotd.taxonomy import Taxonomy
 
@@ -121,7 +122,7 @@ def _examples(data: WOTDDataModule, encoder: SemanticEncoder, codes_NL: NDArray[
     if data.corpora is None:
         return ""
     unseen = data.rows(TEST) if len(data.rows(TEST)) else data.rows(VAL)
-    shown, stored = _spread(unseen, EXAMPLES), _spread(data.rows(TRAIN), _STORED_ROWS)
+    shown, stored = spread(unseen, EXAMPLES), spread(data.rows(TRAIN), _STORED_ROWS)
     decoded_SD = encoder.decode(torch.from_numpy(codes_NL[stored]))
     x_MD = torch.from_numpy(np.asarray(data.vectors[shown, : encoder.input_dim], dtype=np.float32))
     nearest_MK = torch.cdist(x_MD, decoded_SD).topk(min(NEIGHBORS, len(stored)), largest=False).indices.numpy()
@@ -155,7 +156,7 @@ def _projected(
     """A spread of embeddings, in few dimensions, with work, author, labels, side and code of each."""
     from sklearn.decomposition import PCA
 
-    rows = _spread(np.arange(len(codes_NL)), PROJECTED_ROWS)
+    rows = spread(np.arange(len(codes_NL)), PROJECTED_ROWS)
     x_MD = np.asarray(data.vectors[rows, : data.dimension], dtype=np.float32)
     x_MD = PCA(min(PROJECTED_DIM, *x_MD.shape), svd_solver="covariance_eigh").fit_transform(x_MD).astype(np.float32)
     sides = np.array(["train", "val", "test"])[data.sides[rows]]
@@ -173,8 +174,3 @@ def _projected(
             ]
             line += [" ".join(each.split()) for each in (work.title, "; ".join(work.authors) or "unknown", *names)]
     return x_MD, header, told
-
-
-def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    count = min(len(rows), most)
-    return rows[np.arange(count) * len(rows) // max(1, count)]

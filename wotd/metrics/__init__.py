@@ -11,6 +11,7 @@ from wotd.metrics.information import adjusted_mutual_information, diagonal_domin
 from wotd.metrics.prefixes import conditional_entropy, prefix_groups
 from wotd.metrics.probe import fit_probe
 from wotd.metrics.recall import NeighborRecall, neighbor_recall
+from wotd.metrics.sampling import spread
 from wotd.metrics.usage import CodebookUsage, LevelUsage, level_usage
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "prefix_groups",
     "reliability",
     "rename_codes",
+    "spread",
     "work_accuracy",
     "work_consistency",
 ]
