@@ -38,6 +38,9 @@ _PLAIN_KEYS: dict[str, Any] = {
     "artifacts.align_to": str | None,
 }
 """What stands in ``train.yaml`` itself and so feeds no signature."""
+NO_PART_OF_THE_RESULT = ("ckpt_path", "objective", "data.cache_dir")
+"""Settings that say how a run is done or judged."""
+
 _CHOICE = re.compile(r"^\+?([a-z_/]+)=(\[|(?:null|~)?$)")
 
 
@@ -150,6 +153,20 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 def options(group: str) -> list[str]:
     """The options of a config group, sorted."""
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+
+
+def deciding_settings(config: Any) -> dict[str, Any]:
+    """What decides a run, by dotted key, as it reads after it was written down; two runs alike in it are one run."""
+    written = OmegaConf.to_container(OmegaConf.create(OmegaConf.to_yaml(OmegaConf.create(config), resolve=True)))
+    return {key: value for key, value in _leaves(written) if key not in NO_PART_OF_THE_RESULT}
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping) or not node:
+        yield path, node
+        return
+    for key, value in node.items():
+        yield from _leaves(value, f"{path}.{key}" if path else str(key))
 
 
 def known_keys() -> list[str]:

@@ -17,7 +17,6 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import yaml
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from wotd.artifacts import CONFIG, RESULTS, TRAINING_CONFIG
@@ -98,18 +97,15 @@ def described(artifacts: Path) -> dict[str, Any]:
 
 def _begun_anew(run: Path, artifacts: Path) -> bool:
     """Whether what the run's folder was told last is not what made the artifacts."""
+    from wotd.configuration import deciding_settings  # brings Hydra, which most who ask for a run do without
+
     told, made = _yaml(run / ".hydra" / "config.yaml"), _yaml(artifacts / TRAINING_CONFIG)
     if not isinstance(told, dict) or not isinstance(made, dict):
         return False
     try:
-        resolved = OmegaConf.to_container(OmegaConf.create(told), resolve=True)
+        return deciding_settings(told) != deciding_settings(made)
     except OmegaConfBaseException:
         return False
-    return _settings(resolved) != _settings(made)
-
-
-def _settings(config: Any) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in ("ckpt_path", "objective")}
 
 
 def training_results(artifacts: Path) -> dict[str, Any]:
@@ -251,7 +247,14 @@ def check_measured(runs: Sequence[Run], metric: str) -> None:
 
 
 def verdict(runs: Sequence[Run], by: str) -> list[str]:
-    """Which of these runs is best and how to repeat it, in a few lines.
+    """Which of these runs is best and how to repeat it, in a few lines; see :func:`judgement`."""
+    lines, command = judgement(runs, by), runs[0]["command"]
+    repeated = f"repeat it with: {command}" if command else "no command line of it is kept."
+    return [*lines, repeated] if lines else []
+
+
+def judgement(runs: Sequence[Run], by: str) -> list[str]:
+    """Which of these runs is best, in a line or two; nothing where it was not measured.
 
     Args:
         runs: the best first, as :func:`compared` gives them.
@@ -268,8 +271,6 @@ def verdict(runs: Sequence[Run], by: str) -> list[str]:
             "their embeddings differ, and nMSE compares runs on the same vectors only; "
             "order them by val/agreement/*/accuracy or another metric of labels."
         )
-    command = best["command"]
-    lines.append(f"repeat it with: {command}" if command else "no command line of it is kept.")
     return lines
 
 

@@ -10,7 +10,7 @@ from wotd.charts import Chart
 from wotd.report.pictures import Picture
 from wotd.report.tables import Table, figure
 from wotd.report.templates import rendered, shown
-from wotd.runs import Run, less_is_better, value_of, verdict
+from wotd.runs import Run, judgement, less_is_better, value_of
 
 _ACCURACY = "val/agreement/*/accuracy"
 _METRICS = (
@@ -55,12 +55,11 @@ def comparison_page(runs: Sequence[Run], by: str, unfinished: Sequence[str] = ()
             charts.values_by_setting(by, told, values[by]),
         )
     ]
-    said = [line for line in verdict(runs, by) if not line.startswith("repeat it with: ")]
     return rendered(
         "comparison.html",
         drawn,
         heading=f"{len(runs)} runs, {best} by {by}.",
-        verdict=said,
+        judgement=judgement(runs, by),
         command=runs[0]["command"],
         unfinished=list(unfinished),
         measured=[*shown(measured, drawn)],

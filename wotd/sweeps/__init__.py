@@ -15,8 +15,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-NO_PART_OF_THE_RESULT = ("ckpt_path", "objective", "data.cache_dir")
-"""Settings that say how a job is done or judged."""
+from wotd.configuration import NO_PART_OF_THE_RESULT
 
 
 def job_folder(sweep_dir: str, number: int, overrides: Sequence[str]) -> str:

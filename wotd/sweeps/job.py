@@ -10,14 +10,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from wotd.configuration import deciding_settings
 from wotd.errors import ArtifactError, ConfigurationError, WOTDError
-from wotd.sweeps import NO_PART_OF_THE_RESULT
 
 logger = logging.getLogger(__name__)
 
@@ -110,23 +109,9 @@ def _refuse_other_settings(config: DictConfig, before: Path) -> None:
 
 def _differences(config: DictConfig, before: Path) -> str:
     """In which settings, and how, a run differs from the one that left its settings there; empty for none."""
-    here, there = _settings(config), _settings(OmegaConf.load(before))
+    here, there = deciding_settings(config), deciding_settings(OmegaConf.load(before))
     keys = [key for key in {**here, **there} if here.get(key) != there.get(key)]
     return ", ".join(f"{key} {there.get(key)} there and {here.get(key)} here" for key in keys)
-
-
-def _settings(config: Any) -> dict[str, Any]:
-    """What decides a run, by dotted key, as it reads after it was written down."""
-    written = OmegaConf.to_container(OmegaConf.create(OmegaConf.to_yaml(config, resolve=True)))
-    return {key: value for key, value in _leaves(written) if key not in NO_PART_OF_THE_RESULT}
-
-
-def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, Mapping) or not node:
-        yield path, node
-        return
-    for key, value in node.items():
-        yield from _leaves(value, f"{path}.{key}" if path else str(key))
 
 
 def _check_objective(objective: str) -> None:
