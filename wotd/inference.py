@@ -72,6 +72,19 @@ class EncodedText:
         """Plain data, as JSON lines carry it."""
         return asdict(self)
 
+    def confident(self, min_confidence: float | None) -> EncodedText:
+        """The same, its ID cut before the first level that is less sure than this; None cuts nothing."""
+        if min_confidence is None:
+            return self
+        depth = next((level for level, sure in enumerate(self.confidence) if sure < min_confidence), len(self.code))
+        return replace(
+            self,
+            code=self.code[:depth],
+            id=str(SemanticID(tuple(self.code[:depth]))),
+            names=self.names[:depth],
+            confidence=self.confidence[:depth],
+        )
+
 
 class SemanticIDModel:
     """Trained artifacts, ready to encode, decode, describe, search and browse."""
@@ -243,11 +256,12 @@ class SemanticIDModel:
             raise InputError(f"min_confidence is {min_confidence}; expected 0 to 1.")
         first = 0
         for batch in _batched(texts, _TEXTS_AT_ONCE):
-            encoded = self._encoded(self._embed(batch, first=first), min_confidence)
-            yield from (replace(each, facts=self._facts(text)) for each, text in zip(encoded, batch, strict=True))
+            encoded = self.encode_embedded(self._embed(batch, first=first), batch)
+            yield from (each.confident(min_confidence) for each in encoded)
             first += len(batch)
 
-    def _encoded(self, vectors_ND: NDArray[np.float32], min_confidence: float | None) -> list[EncodedText]:
+    def encode_embedded(self, vectors_ND: NDArray[np.float32], texts: Sequence[str]) -> list[EncodedText]:
+        """As :meth:`encode`, for texts whose rows :meth:`embed` has given, N×(D+F)."""
         x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
         codes_NL, confidence_NL = self.encoder.encode_with_confidence(x_ND)
         error_N = (self.encoder.decode(codes_NL) - x_ND[:, : self.encoder.input_dim]).square().mean(
@@ -255,28 +269,21 @@ class SemanticIDModel:
         ) / self.encoder.scale.square()
         foreign = self.encoder.domain.is_foreign(x_ND)
         out_N = [None] * len(codes_NL) if foreign is None else foreign.tolist()
-        rows = zip(codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), out_N, strict=True)
-        return [self._entry(*row, min_confidence) for row in rows]
+        rows = zip(texts, codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), out_N, strict=True)
+        return [self._entry(*row) for row in rows]
 
     def _entry(
-        self,
-        code: list[int],
-        confidence: list[float],
-        error: float,
-        out_of_domain: bool | None,
-        min_confidence: float | None,
+        self, text: str, code: list[int], confidence: list[float], error: float, out_of_domain: bool | None
     ) -> EncodedText:
-        depth, confidence = len(code), [round(sure, 6) for sure in confidence]
-        if min_confidence is not None:
-            depth = next((level for level, sure in enumerate(confidence) if sure < min_confidence), depth)
-        kept = SemanticID(tuple(code[:depth]))
+        semantic_id = SemanticID(tuple(code))
         return EncodedText(
-            code=list(kept),
-            id=str(kept),
-            names=self._names(kept),
-            confidence=confidence[:depth],
+            code=code,
+            id=str(semantic_id),
+            names=self._names(semantic_id),
+            confidence=[round(sure, 6) for sure in confidence],
             out_of_domain=out_of_domain,
             error=round(error, 6),
+            facts=self._facts(text),
         )
 
     def _facts(self, text: str) -> list[dict[str, Any]]:
@@ -386,11 +393,19 @@ class SemanticIDModel:
         Raises:
             InputError: if k is not positive or the text cannot be used.
         """
+        return self.neighbors_of(self.embed([text])[0], k)
+
+    def neighbors_of(self, row_D: NDArray[np.float32], k: int = 10) -> list[Neighbor]:
+        """As :meth:`neighbors`, for a text whose row :meth:`embed` has given, D+F.
+
+        Raises:
+            InputError: if k is not positive.
+        """
         if k < 1:
             raise InputError(f"k is {k}; expected 1 or more.")
         if not len(self.library):
             raise ArtifactError(f"{self.artifacts.folder} holds no passages to compare with.")
-        query_D = self.embed([text])[0, : self.encoder.input_dim]
+        query_D = row_D[: self.encoder.input_dim]
         decoded_CD, squares_C = self._decoded
         distance_C = (squares_C - 2 * (decoded_CD @ query_D) + query_D @ query_D).clip(0)
         order = np.argsort(distance_C, kind="stable")
