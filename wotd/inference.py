@@ -6,6 +6,7 @@ refused unless its fingerprint and its vector of a probe sentence are those in t
 
 from __future__ import annotations
 
+import difflib
 import logging
 import operator
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,14 +21,15 @@ import torch
 from numpy.typing import NDArray
 
 from wotd.artifacts import Artifacts
+from wotd.concordance import Word
 from wotd.embeddings.embedder import Embedder, load_embedder
 from wotd.embeddings.verification import verify_embedder
 from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
-from wotd.errors import ArtifactError, InputError, VectorsError
-from wotd.library import Branch, Library, Neighbor
+from wotd.errors import ArtifactError, InputError, UnknownWorkError, VectorsError
+from wotd.library import Branch, Library, Neighbor, Passages, Tree, WordFound, WordGroup
 from wotd.providers.text import reading_ease
-from wotd.semantic_ids import SemanticID
+from wotd.semantic_ids import IDPattern, SemanticID
 from wotd.taxonomy import Fact
 
 MEASURED = "reading_ease"
@@ -279,7 +281,7 @@ class SemanticIDModel:
         return EncodedText(
             code=code,
             id=str(semantic_id),
-            names=self._names(semantic_id),
+            names=self.names(semantic_id),
             confidence=[round(sure, 6) for sure in confidence],
             out_of_domain=out_of_domain,
             error=round(error, 6),
@@ -300,7 +302,8 @@ class SemanticIDModel:
             if (code := level.code(facts)[0]) is not None
         ]
 
-    def _names(self, semantic_id: SemanticID) -> list[str]:
+    def names(self, semantic_id: SemanticID) -> list[str]:
+        """Names of the codes of an ID or a prefix, level by level; indices as text where levels have no names."""
         taxonomy = self.artifacts.taxonomy
         if self.artifacts.named and taxonomy is not None:
             levels = len(self.level_sizes)
@@ -378,11 +381,11 @@ class SemanticIDModel:
         semantic_id = self._parsed(prefix)
         library = self.library
         children = [
-            {"id": str(child), "name": self._names(child)[-1], "passages": passages}
+            {"id": str(child), "name": self.names(child)[-1], "passages": passages}
             for child, passages in library.children(semantic_id)
         ]
         return Branch(
-            str(semantic_id), self._names(semantic_id), library.count(semantic_id), children, library.works(semantic_id)
+            str(semantic_id), self.names(semantic_id), library.count(semantic_id), children, library.works(semantic_id)
         )
 
     def neighbors(self, text: str, k: int = 10) -> list[Neighbor]:
@@ -412,6 +415,155 @@ class SemanticIDModel:
         rows = ((int(row), float(distance_C[code])) for code in order for row in self.library.rows(int(code)))
         return [self.library.neighbor(row, distance) for row, distance in islice(rows, k)]
 
+    def pattern(self, pattern: str | IDPattern = "", /, **levels: str | int) -> IDPattern:
+        """A pattern of IDs, checked, with levels chosen by name: ``model.pattern(style="satirical", era="victorian")``.
+
+        Args:
+            pattern: one to begin with, such as ``5-*-6``.
+            levels: names of levels, and of each the name or the number of a code.
+
+        Raises:
+            InputError: if these artifacts have no such level, code or ID, or a level is asked to be two things.
+        """
+        begun = IDPattern.parse(pattern) if isinstance(pattern, str) else pattern
+        sizes = self.level_sizes
+        suffixed = len(begun) == len(sizes) + 1 == self.library.id_levels
+        (IDPattern(begun.indices[: len(sizes)]) if suffixed else begun).check_sizes(sizes)
+        chosen = [*begun.indices, *[None] * (len(sizes) - len(begun))]
+        for name, wanted in levels.items():
+            level = _place(name, self.level_names, "level")
+            codes = self.code_names(level)
+            index = int(wanted) if str(wanted).isdecimal() and str(wanted) not in codes else None
+            if index is None:
+                index = _place(str(wanted), codes, name)
+            elif index >= len(codes):
+                raise InputError(f"{name} is {wanted}; expected 0 to {len(codes) - 1}, or a name.")
+            if chosen[level] not in (None, index):
+                raise InputError(f"{name} is to be both {codes[chosen[level] or 0]} and {codes[index]}; expected one.")
+            chosen[level] = index
+        return IDPattern(tuple(chosen))
+
+    def code_names(self, level: int) -> tuple[str, ...]:
+        """Names of all codes of a level; indices as text where levels have no names."""
+        taxonomy = self.artifacts.taxonomy
+        if self.artifacts.named and taxonomy is not None:
+            return taxonomy.levels[level].codes
+        return tuple(map(str, range(self.level_sizes[level])))
+
+    def works(self, pattern: str | IDPattern = "") -> list[dict[str, Any]]:
+        """Corpus ID, title, author and ID of the works whose own ID matches.
+
+        Raises:
+            InputError: if these artifacts have no such IDs.
+        """
+        return self.library.works(self.pattern(pattern))
+
+    def work(self, corpus: str) -> dict[str, Any]:
+        """What ``semantic_ids.json`` says of a work, with the names of its code and its label.
+
+        Raises:
+            UnknownWorkError: if it knows no such work.
+        """
+        entry = self.library.work(corpus)
+        if entry is None:
+            raise UnknownWorkError(f"corpus is {corpus[:200]!r}; these artifacts know no work of that ID.")
+        return {
+            "corpus": corpus,
+            **entry,
+            "names": self.names(SemanticID(tuple(entry.get("code") or ()))),
+            "label_names": self._label_names(entry.get("label") or []),
+        }
+
+    def _label_names(self, label: Sequence[int | None]) -> list[str | None]:
+        """Names of a label's codes; the number where it is a rank, of which there may be more than codes."""
+        levels = self.artifacts.taxonomy.levels if self.artifacts.taxonomy is not None else ()
+        return [
+            None if code is None else str(code) if level.ranked else level.codes[code]
+            for level, code in zip(levels, label, strict=False)
+        ]
+
+    def passages(
+        self, pattern: str | IDPattern = "", *, work: str | None = None, limit: int = 20, offset: int = 0
+    ) -> Passages:
+        """Stored passages whose code matches, in stored order.
+
+        Args:
+            pattern: which IDs; by default all.
+            work: corpus ID of the one work to look in; None: all.
+            limit: at most that many are given.
+            offset: so many of them are left out first.
+
+        Raises:
+            InputError: if these artifacts have no such IDs or work, or a number is negative.
+        """
+        if limit < 0 or offset < 0:
+            raise InputError(f"limit is {limit} and offset is {offset}; expected 0 or more.")
+        if work is not None:
+            self.work(work)
+        rows = self.library.passages(self.pattern(pattern), work)
+        return Passages(len(rows), [self.library.passage(int(row)) for row in rows[offset : offset + limit]])
+
+    def word(
+        self, word: str, pattern: str | IDPattern = "", *, limit: int = 20, examples: int = 3, depth: int | None = None
+    ) -> WordFound:
+        """Passages that contain a word, grouped by ID; see :mod:`wotd.concordance` for what a word is.
+
+        Args:
+            word: one word, or several in a row.
+            pattern: which IDs to look in; by default all.
+            limit: at most that many groups and works are given.
+            examples: passages of each group.
+            depth: how many levels of their IDs passages are grouped by; None: all.
+
+        Raises:
+            InputError: if the artifacts keep no texts or have no such IDs, there is no letter in the word, or a number
+                is out of range.
+        """
+        deepest = len(self.level_sizes)
+        if limit < 0 or examples < 0 or not 1 <= (deepest if depth is None else depth) <= deepest:
+            raise InputError(
+                f"limit, examples and depth are {limit}, {examples} and {depth}; expected 0 or more, 0 or more, "
+                f"and 1 to {deepest}."
+            )
+        sought, wanted, library = Word(word), self.pattern(pattern), self.library
+        rows = library.containing(sought, wanted)
+        groups = library.by_id(rows, depth or deepest)
+        return WordFound(
+            word=str(sought),
+            pattern=str(wanted),
+            total=len(rows),
+            searched=len(library.passages(wanted)),
+            ids=len(groups),
+            groups=[
+                WordGroup(
+                    str(group),
+                    self.names(group),
+                    len(those),
+                    [library.passage(row, sought) for row in library.spread(those, examples)],
+                )
+                for group, those in groups[:limit]
+            ],
+            works=library.by_work(rows)[:limit],
+        )
+
+    def hierarchy(self, prefix: str | Sequence[int] | SemanticID = "", depth: int | None = None) -> Tree:
+        """The IDs below a prefix that passages bear, as a tree.
+
+        Args:
+            prefix: where it begins; by default the root.
+            depth: how many levels it shows, or fewer where they would be more than 2,048 branches; None: all.
+
+        Raises:
+            InputError: if these artifacts have no such prefix, or depth is below 1.
+        """
+        if depth is not None and depth < 1:
+            raise InputError(f"depth is {depth}; expected 1 or more.")
+
+        def name(semantic_id: SemanticID) -> str:
+            return "".join(self.names(semantic_id)[-1:])
+
+        return self.library.tree(self._parsed(prefix), depth or len(self.level_sizes), name)
+
     def _parsed(self, code: str | Sequence[int] | SemanticID) -> SemanticID:
         if isinstance(code, str):
             semantic_id = SemanticID.parse(code)
@@ -432,6 +584,21 @@ class SemanticIDModel:
         """What the distinct codes decode to, C×D, and the squares of its lengths."""
         decoded_CD = self.decode(self.library.codes_CL)
         return decoded_CD, np.einsum("cd,cd->c", decoded_CD, decoded_CD)
+
+
+def _place(wanted: str, names: Sequence[str], what: str) -> int:
+    """Where a name stands among others, whatever its case and however its words are joined."""
+    plain = [_plain(name) for name in names]
+    if _plain(wanted) in plain:
+        return plain.index(_plain(wanted))
+    near = difflib.get_close_matches(_plain(wanted), plain, n=1, cutoff=0.5)
+    hint = f"; did you mean {names[plain.index(near[0])]}?" if near else "."
+    listed = names if len(names) <= 16 else (*names[:3], "…", names[-1])
+    raise InputError(f"{what} is {wanted[:80]!r}, and there are {', '.join(listed)}{hint}")
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
 def check_text(text: Any, position: int = 0) -> None:

@@ -55,18 +55,18 @@ def test_a_command_runs_it_only_with_the_flag(door, shell, refused, coded, texts
 
 
 def test_python_and_the_server_run_it_only_if_told(coded, monkeypatch):
-    from wotd.serving import server
+    from wotd.serving import ServerSettings, server
 
     with pytest.raises(EmbeddingError, match=REFUSAL):
         SemanticIDModel.load(coded).encode(TEXT)
     assert SemanticIDModel.load(coded, trust_remote_code=True).encode(TEXT)
     started = []
     monkeypatch.setattr(server.uvicorn.Server, "run", lambda *_, **__: started.append(True))
-    options = {"host": "127.0.0.1", "port": 0, "max_body_bytes": 1000}
+    options = {"host": "127.0.0.1", "port": 0, "workers": 1, "settings": ServerSettings()}
     with pytest.raises(EmbeddingError, match=REFUSAL):
-        server.run(coded, **options, trust_remote_code=False)
+        server.run(coded, **options, embedding={"trust_remote_code": False})
     assert not started
-    server.run(coded, **options, trust_remote_code=True)
+    server.run(coded, **options, embedding={"trust_remote_code": True})
     assert started
 
 

@@ -14,17 +14,42 @@ class Problem(BaseModel):
     detail: str
 
 
-class Health(BaseModel):
-    """That the server answers, and what it is ready for."""
+class Ready(BaseModel):
+    """That the server answers, and whether it can answer for texts."""
 
     status: str
     texts: bool
+
+
+class Health(Ready):
+    """What is served, and how busy the server is."""
+
+    version: str
+    artifacts: str
+    embedding_model: str | None
+    waiting_texts: int
+    uptime_seconds: float
 
 
 class Encoded(BaseModel):
     """One result a text, in order."""
 
     results: list[EncodedText]
+
+
+class DecodedID(BaseModel):
+    """What an ID or a prefix stands for: a vector in the space of the embeddings."""
+
+    id: str
+    code: list[int]
+    names: list[str]
+    vector: list[float]
+
+
+class Decoded(BaseModel):
+    """One result an ID, in order."""
+
+    results: list[DecodedID]
 
 
 class Found(BaseModel):

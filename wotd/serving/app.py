@@ -2,141 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import anyio
-from anyio import to_thread
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from wotd import __version__
 from wotd.errors import EmbeddingError, InputError, WOTDError
 from wotd.inference import SemanticIDModel
 from wotd.serving import payload
-from wotd.serving.answers import Below, Description, Encoded, Found, Health, Problem
-from wotd.serving.middleware import BodyLimit, SecurityHeaders, UnexpectedErrors
+from wotd.serving.access import ApiKey
+from wotd.serving.answers import Problem
+from wotd.serving.batching import BusyError
+from wotd.serving.bodies import BodyLimits
+from wotd.serving.middleware import RequestCount, SecurityHeaders, UnexpectedErrors
 from wotd.serving.page import page_routes
+from wotd.serving.routes.docs import docs_routes
+from wotd.serving.routes.health import health_routes
+from wotd.serving.routes.ids import id_routes
+from wotd.serving.routes.texts import text_routes
+from wotd.serving.served import Served
+from wotd.serving.settings import ServerSettings
 
-Result = TypeVar("Result")
 
-
-def build(model: SemanticIDModel, *, max_body_bytes: int) -> FastAPI:
-    """The application of a model; see :func:`wotd.serving.create_app`."""
+def build(
+    model: SemanticIDModel, settings: ServerSettings, load: Callable[[], SemanticIDModel] | None = None
+) -> FastAPI:
+    """The application of a model, which stands in ``app.state.served``; see :func:`wotd.serving.create_app`."""
+    served = Served(model, settings, load)
     app = FastAPI(
         title="wotd",
         version=__version__,
         summary="Semantic IDs of literature",
         docs_url=None,  # both pages would load scripts from elsewhere
         redoc_url=None,
-        responses={status: {"model": Problem} for status in (400, 413, 422, 500, 503)},
+        responses={status: {"model": Problem} for status in (400, 401, 408, 413, 422, 500, 503)},
+        lifespan=_watching,
     )
-    app.include_router(_text_routes(OneAtATime(model)))
-    app.include_router(_id_routes(model))
-    app.include_router(page_routes())
+    app.state.served = served
+    for router in (
+        text_routes(served),
+        id_routes(served),
+        health_routes(served),
+        page_routes(),
+        docs_routes(),
+    ):
+        app.include_router(router)
     app.add_exception_handler(WOTDError, _user_error)
     app.add_exception_handler(RequestValidationError, _invalid_parameter)
     app.add_exception_handler(HTTPException, _http_error)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_body_bytes=max_body_bytes)
+    app.add_middleware(BodyLimits, settings=settings)
+    if settings.api_key is not None:
+        app.add_middleware(ApiKey, key=settings.api_key)
+    if settings.allow_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
     app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestCount, metrics=served.metrics, log=settings.log_requests)
     app.add_middleware(SecurityHeaders)
     return app
 
 
-class OneAtATime:
-    """A model that takes texts from one request at a time, off the event loop.
-
-    Tokenizers are not safe under concurrent use, and one call has all cores for itself. Who waits
-    for a turn holds no thread, so the server goes on answering everything else.
-    """
-
-    def __init__(self, model: SemanticIDModel) -> None:
-        """Guard a model."""
-        self.model = model
-        self._turn = anyio.CapacityLimiter(1)
-
-    async def call(self, verb: Callable[[], Result]) -> Result:
-        """Run what embeds texts when its turn comes.
-
-        Raises:
-            InputError: if the model knows no embedding model.
-        """
-        if self.model.artifacts.fingerprint is None:
-            raise InputError("these artifacts were trained on vectors alone and know no embedding model for texts.")
-        return await to_thread.run_sync(verb, limiter=self._turn)
-
-
-def _text_routes(guarded: OneAtATime) -> APIRouter:
-    router, model = APIRouter(tags=["texts"]), guarded.model
-
-    async def encode(request: Request) -> Encoded:
-        """Semantic IDs of texts, in their order."""
-        wanted = await to_thread.run_sync(payload.read_texts, await request.body())
-        return Encoded(
-            results=await guarded.call(lambda: model.encode(wanted.texts, min_confidence=wanted.min_confidence))
-        )
-
-    async def near(wanted: payload.NeighborsRequest) -> Found:
-        return Found(results=await guarded.call(lambda: model.neighbors(wanted.text, wanted.k)))
-
-    async def neighbors(text: str, k: Annotated[int, Query(ge=1, le=payload.MAX_NEIGHBORS)] = 10) -> Found:
-        """Stored passages whose codes decode nearest to a text."""
-        return await near(payload.NeighborsRequest(text, k))
-
-    async def neighbors_of_body(request: Request) -> Found:
-        """As GET; for long texts, and for those that should stand in no address."""
-        return await near(payload.read_neighbors(await request.body()))
-
-    router.post("/encode", openapi_extra=_body(payload.TEXTS_SCHEMA))(encode)
-    router.post("/invocations", openapi_extra=_body(payload.TEXTS_SCHEMA), summary="As /encode, for SageMaker")(encode)
-    router.get("/neighbors")(neighbors)
-    router.post("/neighbors", openapi_extra=_body(payload.NEIGHBORS_SCHEMA))(neighbors_of_body)
-    return router
-
-
-def _id_routes(model: SemanticIDModel) -> APIRouter:
-    router = APIRouter(tags=["IDs"])
-
-    def browse_root() -> Below:
-        """What lies below the root."""
-        return browse("")
-
-    def browse(prefix: str) -> Below:
-        """What lies below a prefix such as 2-3."""
-        return Below.model_validate(model.browse(prefix).to_mapping())
-
-    def describe(id: str) -> Description:
-        """What an ID or a prefix means, and which works bear it."""
-        return Description.model_validate(model.describe(id))
-
-    async def ping() -> Health:
-        """That artifacts are loaded."""
-        return Health(status="ready", texts=model.artifacts.fingerprint is not None)
-
-    router.get("/browse")(browse_root)
-    router.get("/browse/{prefix}")(browse)
-    router.get("/describe/{id}")(describe)
-    router.get("/ping")(ping)
-    router.head("/ping", include_in_schema=False)(ping)
-    return router
-
-
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
-    """What the API's description says of a body that the route reads itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+@asynccontextmanager
+async def _watching(app: FastAPI) -> AsyncIterator[None]:
+    """While the server runs, artifacts that have changed are loaded anew."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(app.state.served.watch)
+        yield
+        tasks.cancel_scope.cancel()
 
 
 async def _user_error(_: Request, error: Exception) -> JSONResponse:
-    """A sentence of ours; 503 where only who runs the server can mend it."""
-    status = 400
+    """A sentence of ours; 503 where only who runs the server can mend it, or time will."""
+    status, headers = 400, {}
     if isinstance(error, InputError):
         status = 400 if isinstance(error, payload.MalformedError) else 422
+    elif isinstance(error, BusyError):
+        status, headers = 503, {"retry-after": str(error.retry_seconds)}
     elif isinstance(error, EmbeddingError):
         status = 503
-    return JSONResponse({"detail": str(error)}, status)
+    return JSONResponse({"detail": str(error)}, status, headers)
 
 
 async def _invalid_parameter(_: Request, error: Exception) -> JSONResponse:
@@ -152,4 +107,6 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         404: "nothing is served here; /openapi.json says what is.",
         405: f"{request.method} is not taken here; /openapi.json says what is.",
     }
+    if error.status_code == 404 and error.detail != "Not Found":  # of a route that says what it did not find
+        sentences = {}
     return JSONResponse({"detail": sentences.get(error.status_code, error.detail)}, error.status_code, error.headers)

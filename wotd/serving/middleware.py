@@ -1,18 +1,16 @@
-"""What every answer passes through: the bound on bodies, security headers, and a last net for our own bugs.
-
-Plain ASGI, so that a body is judged before anything of it is read.
-"""
+"""What every answer passes through: security headers, the count of requests, and a last net for our own bugs."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from typing import Any
+from time import perf_counter
 
-import anyio
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wotd.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +19,15 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _SECURITY_HEADERS = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-_LINGER_SECONDS = 2
+_POLICY = b"content-security-policy"
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+_CLIENT_CLOSED = 499
+"""As nginx counts requests whose client went away."""
 
 
 class SecurityHeaders:
@@ -41,10 +41,46 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *_SECURITY_HEADERS]}
+                headers = [*message.get("headers", []), *_SECURITY_HEADERS]
+                if all(name.lower() != _POLICY for name, _ in headers):  # a page may have one of its own
+                    headers.append((_POLICY, CONTENT_SECURITY_POLICY.encode()))
+                message = {**message, "headers": headers}
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+class RequestCount:
+    """Counts and times requests by route, and logs a line for each where that is wanted."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: bool) -> None:
+        self.app = app
+        self._metrics, self._log = metrics, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the inner application."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = perf_counter(), _CLIENT_CLOSED
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        finally:
+            seconds = perf_counter() - started
+            # The route, not the path: of paths there are as many as clients think of.
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(method, route, status).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            if self._log:
+                logger.info("%s %s %d %.0f ms", method, route, status, seconds * 1000)
 
 
 class UnexpectedErrors:
@@ -79,58 +115,3 @@ class UnexpectedErrors:
                 raise ConnectionError("an answer was broken off") from None
             answer = JSONResponse({"detail": "something went wrong in the server; its log says more."}, 500)
             await answer(scope, receive, send)
-
-
-class BodyLimit:
-    """Answers 413 to a body over the limit: by its Content-Length before reading, else while it streams in."""
-
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self.app = app
-        self.max_body_bytes = max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer by the inner application unless the body is too large."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if int(declared) > self.max_body_bytes:
-            await self._refuse(receive, send)
-            return
-        received = 0
-
-        async def counted_receive() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.max_body_bytes:
-                raise _BodyTooLargeError
-            return message
-
-        try:
-            await self.app(scope, counted_receive, send)
-        except _BodyTooLargeError:
-            await self._refuse(receive, send)
-
-    async def _refuse(self, receive: Receive, send: Send) -> None:
-        """Send the answer at once, then let the client finish for a moment.
-
-        A connection that is closed on a client still sending is reset, and many clients then never
-        see the answer.
-        """
-        answer = JSONResponse(
-            {"detail": f"the body is over {self.max_body_bytes} bytes; send fewer or shorter texts at a time."},
-            413,
-            {"connection": "close"},
-        )
-        start: dict[str, Any] = {"type": "http.response.start", "status": 413, "headers": answer.raw_headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        with anyio.move_on_after(_LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-        await send({"type": "http.response.body", "body": b""})
-
-
-class _BodyTooLargeError(Exception):
-    """Leads from the reading of a body to its refusal."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from wotd.errors import InputError
 from wotd.inference import check_text
+from wotd.semantic_ids import SemanticID
 
 MAX_NEIGHBORS = 1000
 
@@ -39,6 +40,22 @@ NEIGHBORS_SCHEMA: dict[str, Any] = {
     "example": {"text": "It was a dark and stormy night.", "k": 5},
 }
 """JSON schema of what :func:`read_neighbors` reads."""
+
+CODES_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "codes": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "array", "items": {"type": "integer", "minimum": 0}}, {"type": "string"}]},
+            "minItems": 1,
+            "description": "codes or prefixes of codes: lists of numbers, or texts such as 2-3-5-1",
+        },
+    },
+    "required": ["codes"],
+    "additionalProperties": False,
+    "example": {"codes": [[2, 3], "2-3"]},
+}
+"""JSON schema of what :func:`read_codes` reads."""
 
 
 class MalformedError(InputError):
@@ -99,6 +116,22 @@ def read_neighbors(body: bytes) -> NeighborsRequest:
     return NeighborsRequest(data["text"], k)
 
 
+def read_codes(body: bytes, most: int) -> list[SemanticID]:
+    """The codes in a body ``{"codes": [[2, 3], "2-3"]}``.
+
+    Raises:
+        MalformedError: if it is no JSON.
+        InputError: if it is no such request; the sentence names the place.
+    """
+    data = _read_object(body, CODES_SCHEMA)
+    codes = data.get("codes")
+    if not isinstance(codes, list) or not codes:
+        raise InputError('the body needs codes, a list of at least one code such as [2, 3, 5, 1] or "2-3-5-1".')
+    if len(codes) > most:
+        raise InputError(f"there are {len(codes)} codes; at most {most} are taken at a time.")
+    return [_code(code, position) for position, code in enumerate(codes)]
+
+
 def checked(texts: list[Any]) -> list[str]:
     """The same texts, each of which a model can use.
 
@@ -144,6 +177,18 @@ def _read_object(body: bytes, schema: dict[str, Any]) -> dict[str, Any]:
                 f"the body has the unknown name {name[:40]!a}; expected {', '.join(schema['properties'])}."
             )
     return data
+
+
+def _code(value: Any, position: int) -> SemanticID:
+    if isinstance(value, str):
+        semantic_id = SemanticID.parse(value)
+    elif isinstance(value, list) and all(type(index) is int and 0 <= index < 2**31 for index in value):
+        semantic_id = SemanticID(tuple(value))
+    else:
+        raise InputError(f"code {position} is {_kind(value)}; expected whole numbers, or a text such as 2-3-5-1.")
+    if not len(semantic_id):
+        raise InputError(f"code {position} is empty; expected one index a level, or a prefix of them.")
+    return semantic_id
 
 
 def _confidence(value: Any) -> float | None:

@@ -2,45 +2,114 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import signal
 import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.config import LOGGING_CONFIG
+from uvicorn.supervisors import Multiprocess
 
 from wotd.errors import ConfigurationError
 from wotd.inference import SemanticIDModel
 from wotd.serving.app import build
+from wotd.serving.connections import PromptConnection
+from wotd.serving.served import Served, load_for_serving
+from wotd.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
-_GRACE_SECONDS = 30
-"""How long requests in flight may take after a signal to stop."""
+_START_SECONDS = 600
+"""How long a process of several may take to load its artifacts."""
 
 
-def run(artifacts: str | Path, *, host: str, port: int, max_body_bytes: int, **embedding: Any) -> None:
+def run(
+    artifacts: str | Path,
+    *,
+    host: str,
+    port: int,
+    settings: ServerSettings,
+    workers: int,
+    embedding: Mapping[str, Any],
+) -> None:
     """Load, listen, and answer until SIGINT or SIGTERM; see :func:`wotd.serving.serve`."""
-    listener = _listener(host, port)
-    try:
-        model = SemanticIDModel.load(artifacts, **embedding)
-        if model.artifacts.fingerprint is not None:
-            _ = model.view  # loaded and verified now, so that a wrong one stops the start and not a request
-        config = uvicorn.Config(
-            build(model, max_body_bytes=max_body_bytes),
-            log_config=_logging(),
-            access_log=False,  # it would hold the texts of GET /neighbors
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        name = f"[{host}]" if ":" in host else host
-        logger.info("serving %s at http://%s:%d", artifacts, name, listener.getsockname()[1])
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn has shut down and hands the signal on
-        pass
-    finally:
-        listener.close()
+    if workers < 1:
+        raise ConfigurationError(f"workers is {workers}; expected 1 or more.")
+    load = partial(load_for_serving, artifacts, **embedding)
+    with _listener(host, port) as listener, suppress(KeyboardInterrupt):  # uvicorn has shut down and hands it on
+        where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        if workers == 1:
+            app = build(load(), settings, load)
+            server = _ReloadingServer(_config(app, settings), app.state.served, f"serving {artifacts} at {where}")
+            server.run(sockets=[listener])
+        else:
+            load()  # what is wrong with them is said once, and before anything starts
+            factory = partial(_app_of_process, load, settings, workers)
+            config = _config(
+                factory, settings, factory=True, workers=workers, timeout_worker_healthcheck=_START_SECONDS
+            )
+            logger.info("serving %s at %s with %d processes", artifacts, where, workers)
+            _run_several(config, listener)
+
+
+class _ReloadingServer(uvicorn.Server):
+    """Says when it answers, and loads the artifacts anew at SIGHUP, as servers do with their settings."""
+
+    def __init__(self, config: uvicorn.Config, served: Served, announcement: str) -> None:
+        super().__init__(config)
+        self._served, self._announcement = served, announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        reloads: set[asyncio.Task[bool]] = set()
+
+        def reload() -> None:
+            task = loop.create_task(self._served.reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        with suppress(NotImplementedError, AttributeError):  # Windows has no such signal
+            loop.add_signal_handler(signal.SIGHUP, reload)
+        logger.info(self._announcement)
+
+
+def _run_several(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Several processes on one port; one that dies is replaced, and SIGHUP replaces them one after the other."""
+    with tempfile.TemporaryDirectory(prefix="wotd-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, sockets=[listener]).run()
+
+
+def _app_of_process(load: Callable[[], SemanticIDModel], settings: ServerSettings, workers: int) -> FastAPI:
+    """The application of one process of several, which leaves the others their cores."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    return build(load(), settings, load)
+
+
+def _config(app: Any, settings: ServerSettings, **others: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=PromptConnection,
+        ws="none",
+        proxy_headers=False,  # nothing here depends on who asks
+        log_config=_logging(),
+        access_log=False,  # it would hold the texts of GET /neighbors
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        timeout_graceful_shutdown=int(settings.stop_seconds) or 1,
+        **others,
+    )
 
 
 def _logging() -> dict[str, Any]:
