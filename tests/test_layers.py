@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "wotd.charts",
             "wotd.passage_map",
             "wotd.library",
+            "wotd.concordance",
             "wotd.runs",
         ),
     ),

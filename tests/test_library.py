@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotd.library import Library
-from wotd.semantic_ids import SemanticID
+from wotd import library as library_module
+from wotd.library import Library, Tree
+from wotd.semantic_ids import IDPattern, SemanticID
 
 SIZES = (3, 2, 4)
 codes_st = st.tuples(*(st.integers(0, size - 1) for size in SIZES))
+patterns_st = st.tuples(*(st.none() | st.integers(0, size - 1) for size in SIZES)).map(IDPattern)
 prefixes_st = st.integers(0, len(SIZES)).flatmap(
     lambda depth: st.tuples(*(st.integers(0, size - 1) for size in SIZES[:depth]))
 )
@@ -87,3 +89,63 @@ def test_a_work_lies_under_its_published_id_whatever_its_code() -> None:
     assert library.count(SemanticID((2, 1, 0, 4))) == library.count(SemanticID((2, 1, 0))) == 1
     assert library.children(SemanticID((2, 1, 0))) == library.children(SemanticID((2, 1, 0, 4))) == []
     assert Library(Stored(codes), SIZES).id_levels == Library(Stored([]), SIZES).id_levels == 3
+
+
+@given(st.lists(codes_st, max_size=30), patterns_st)
+def test_patterns_find_what_a_plain_search_finds(codes: list[tuple[int, ...]], pattern: IDPattern) -> None:
+    library = Library(Stored(codes), SIZES)
+    expected = [row for row, code in enumerate(codes) if pattern.matches(SemanticID(code))]
+    assert library.passages(pattern).tolist() == expected
+    assert library.passages(pattern, "files:w").tolist() == expected
+    assert library.passages(pattern, "files:other").tolist() == []
+    assert [work["corpus"] for work in library.works(pattern)] == (["files:w"] if 0 in expected else [])
+
+
+@given(st.lists(codes_st, min_size=1, max_size=30), st.integers(1, 3))
+def test_rows_are_grouped_by_prefix_the_largest_group_first(codes: list[tuple[int, ...]], depth: int) -> None:
+    library = Library(Stored(codes), SIZES)
+    rows = library.passages(IDPattern())[::2]
+    groups = library.by_id(rows, depth)
+    assert {str(group): those.tolist() for group, those in groups} == {
+        "-".join(map(str, prefix)): [row for row in rows if codes[row][:depth] == prefix]
+        for prefix in {codes[row][:depth] for row in rows}
+    }
+    order = [(-len(those), group) for group, those in groups]
+    assert order == sorted(order)
+
+
+def leaves(tree: Tree) -> dict[str, int]:
+    """IDs without children, and how many passages bear each."""
+    if not tree.children:
+        return {tree.id: tree.passages}
+    assert sum(child.passages for child in tree.children) == tree.passages
+    return {key: count for child in tree.children for key, count in leaves(child).items()}
+
+
+@given(st.lists(codes_st, max_size=30), prefixes_st, st.integers(1, 3))
+def test_a_tree_holds_every_prefix_that_passages_bear(
+    codes: list[tuple[int, ...]], prefix: tuple[int, ...], depth: int
+) -> None:
+    tree = Library(Stored(codes), SIZES).tree(SemanticID(prefix), depth, lambda each: f"name of {each}")
+    below = [code for code in codes if code[: len(prefix)] == prefix]
+    deepest = min(len(prefix) + depth, len(SIZES))
+    expected: dict[str, int] = {}
+    for code in below:
+        leaf = "-".join(map(str, code[:deepest]))
+        expected[leaf] = expected.get(leaf, 0) + 1
+    assert leaves(tree) == (expected or {str(SemanticID(prefix)): 0})
+    assert (tree.passages, tree.more, tree.name) == (len(below), 0, f"name of {tree.id}")
+
+
+def test_a_tree_of_too_many_branches_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = [(a, b, c) for a in range(3) for b in range(2) for c in range(4)] + [(2, 0, 0), (1, 0, 0)]
+    library = Library(Stored(codes), SIZES)
+    for most, depth in ((33, 3), (32, 2), (9, 2), (8, 1), (3, 1)):  # branches: 3, 9 and 33 up to each level
+        monkeypatch.setattr(library_module, "MAX_BRANCHES", most)
+        tree = library.tree(SemanticID(()), 3, str)
+        assert max(leaf.count("-") for leaf in leaves(tree)) == depth - 1
+        assert tree.more == 0
+    monkeypatch.setattr(library_module, "MAX_BRANCHES", 2)
+    tree = library.tree(SemanticID(()), 3, str)
+    assert [child.id for child in tree.children] == ["1", "2"], "those of most passages"
+    assert (tree.passages, tree.more) == (len(codes), 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wotd.errors import InputError
-from wotd.semantic_ids import SemanticID
+from wotd.semantic_ids import IDPattern, SemanticID
 
 indices_st = st.lists(st.integers(0, 999_999_999), max_size=8).map(tuple)
 ids_st = st.builds(SemanticID, indices_st)
@@ -112,3 +112,55 @@ def test_ids_within_the_sizes_pass(text: str) -> None:
 def test_ids_that_no_quantizer_of_these_sizes_says_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         SemanticID.parse(text).check_sizes([8, 8, 8, 5])
+
+
+# --- patterns
+
+
+indices_st = st.lists(st.none() | st.integers(0, 3), max_size=4).map(tuple)
+
+
+@pytest.mark.parametrize(
+    ("text", "indices", "form"),
+    [
+        ("5-*-6", (5, None, 6), "5-*-6"),
+        ("5-3", (5, 3), "5-3"),
+        ("*-*-6", (None, None, 6), "*-*-6"),
+        ("5-*-*", (5,), "5"),
+        ("*", (), ""),
+        ("  ", (), ""),
+    ],
+)
+def test_a_pattern_has_one_form_for_one_meaning(text: str, indices: tuple, form: str) -> None:
+    pattern = IDPattern.parse(text)
+    assert (pattern.indices, str(pattern), len(pattern)) == (indices, form, len(indices))
+    assert IDPattern.parse(form) == pattern
+
+
+@pytest.mark.parametrize("text", ["a", "5-", "**", "5*", "-*", "5--6", "٥", "*" + "-*" * 64])
+def test_a_pattern_of_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"^ID pattern is .*joined by hyphens, such as 5-\*-6\.$"):
+        IDPattern.parse(text)
+
+
+@given(indices_st, st.lists(st.integers(0, 3), max_size=4))
+def test_a_pattern_matches_what_agrees_with_it_on_every_level(wanted: tuple, indices: list[int]) -> None:
+    last = max((level for level, index in enumerate(wanted) if index is not None), default=-1)
+    expected = len(indices) > last and all(wanted[level] in (None, indices[level]) for level in range(last + 1))
+    assert IDPattern(wanted).matches(SemanticID(tuple(indices))) is expected
+
+
+@given(st.lists(st.integers(0, 3), max_size=4), st.lists(st.integers(0, 3), max_size=4))
+def test_a_prefix_is_a_pattern(prefix: list[int], indices: list[int]) -> None:
+    semantic_id = SemanticID(tuple(indices))
+    assert IDPattern(tuple(prefix)).matches(semantic_id) == semantic_id.startswith(SemanticID(tuple(prefix)))
+
+
+def test_a_pattern_out_of_range_is_refused() -> None:
+    IDPattern.parse("7-*-7").check_sizes([8, 8, 8, 5])
+    with pytest.raises(InputError, match=r"ID pattern \*-8: level 1 is 8; expected 0 to 7"):
+        IDPattern.parse("*-8").check_sizes([8, 8, 8, 5])
+    with pytest.raises(InputError, match=r"ID pattern .* has 5 levels; these artifacts have 4"):
+        IDPattern.parse("*-*-*-*-1").check_sizes([8, 8, 8, 5])
+    with pytest.raises(InputError, match="negative index"):
+        IDPattern((None, -1))

@@ -39,3 +39,7 @@ class ArtifactError(WOTDError):
 
 class InputError(WOTDError):
     """What was given to encode, decode or look up cannot be used."""
+
+
+class UnknownWorkError(InputError):
+    """A work was asked for that the artifacts do not know."""

@@ -1,12 +1,13 @@
-"""The passages and works that artifacts hold, found by semantic ID.
+"""The passages and works that artifacts hold, found by semantic ID, by work and by word.
 
 Shape letters: N passages, C distinct codes, L levels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,15 @@ from numpy.typing import NDArray
 
 from wotd.artifacts import Artifacts
 from wotd.collision_policy import published_id
-from wotd.semantic_ids import SemanticID
+from wotd.concordance import Word
+from wotd.errors import InputError
+from wotd.semantic_ids import IDPattern, SemanticID
+
+MAX_BRANCHES = 2048
+"""The most branches that a :class:`Tree` shows at once."""
+
+_SHOWN = ("corpus", "passage", "text", "code")
+"""Columns of ``codes.parquet`` that say what a passage is."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,109 @@ class Branch:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Passage:
+    """A stored passage.
+
+    Attributes:
+        corpus: ID of its work; empty for bare vectors.
+        title: title of its work.
+        author: authors of its work, joined.
+        passage: its place in the work, or its row.
+        text: the passage itself; None where the artifacts keep no texts.
+        id: text form of its code.
+        places: where in the text the word stands that was looked for: pairs of the first character and the one behind
+            the last, in code points.
+    """
+
+    corpus: str
+    title: str
+    author: str | None
+    passage: int
+    text: str | None
+    id: str
+    places: list[tuple[int, int]] = field(default_factory=list)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON lines carry it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Some of the passages that were asked for, and how many there are in all."""
+
+    total: int
+    passages: list[Passage]
+
+
+@dataclass(frozen=True)
+class WordGroup:
+    """The passages of one ID that contain a word.
+
+    Attributes:
+        id: the ID, or the prefix that they were grouped by.
+        names: names of its codes.
+        passages: how many contain the word.
+        examples: some of them, of as many works as can be.
+    """
+
+    id: str
+    names: list[str]
+    passages: int
+    examples: list[Passage]
+
+
+@dataclass(frozen=True)
+class WordFound:
+    """Where a word occurs.
+
+    Attributes:
+        word: what was looked for, in lower case.
+        pattern: the IDs it was looked for in.
+        total: how many passages contain it.
+        searched: of how many.
+        ids: how many IDs these passages have, or prefixes they were grouped by.
+        groups: passages by ID, the ID with most of them first.
+        works: the works they are of, with the number of them as ``passages``, the work with most of them first.
+    """
+
+    word: str
+    pattern: str
+    total: int
+    searched: int
+    ids: int
+    groups: list[WordGroup]
+    works: list[dict[str, Any]]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON carries it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """IDs below an ID.
+
+    Attributes:
+        id: the prefix.
+        name: name of its last code; empty for the root.
+        passages: how many stored passages bear it.
+        children: those one level below, in order.
+        more: how many more there are one level below, of fewer passages each, than are shown as children.
+    """
+
+    id: str
+    name: str
+    passages: int
+    children: list[Tree] = field(default_factory=list)
+    more: int = 0
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain data, as JSON carries it."""
+        return asdict(self)
+
+
 class Library:
     """The stored passages grouped by code, and the works with their own; read when first asked for."""
 
@@ -109,31 +221,133 @@ class Library:
         np.add.at(counts_K, self.codes_CL[below_C, depth], self._grouped.passages_C[below_C])
         return [(SemanticID((*prefix, int(index))), int(counts_K[index])) for index in np.flatnonzero(counts_K)]
 
-    def works(self, prefix: SemanticID) -> list[dict[str, Any]]:
-        """Corpus ID, title, author and ID of the works whose own ID begins with the prefix."""
+    def works(self, prefix: SemanticID | IDPattern) -> list[dict[str, Any]]:
+        """Corpus ID, title, author and ID of the works whose own ID begins so."""
+        pattern = IDPattern(prefix.indices)
         return [
             {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": str(semantic_id)}
             for corpus, entry, semantic_id in self._works
-            if semantic_id.startswith(prefix)
+            if pattern.matches(semantic_id)
         ]
+
+    def work(self, corpus: str) -> dict[str, Any] | None:
+        """What ``semantic_ids.json`` says of a work; None where it knows none of that corpus ID."""
+        return self._corpora.get(corpus)
+
+    def passages(self, pattern: IDPattern, corpus: str | None = None) -> NDArray[np.int64]:
+        """Rows of the passages whose code matches, of all works or of one, in stored order."""
+        import pyarrow.compute as pc
+
+        wanted_N = self._below(pattern)[self._grouped.code_N]
+        if corpus is not None:
+            wanted_N &= pc.fill_null(pc.equal(self._table["corpus"], corpus), False).to_numpy()
+        return np.flatnonzero(wanted_N)
+
+    def passage(self, row: int, word: Word | None = None) -> Passage:
+        """The passage in a row of the table, and where the word stands in it."""
+        values = self._values(row)
+        places = [] if word is None or values["text"] is None else word.places(values["text"])
+        return Passage(**values, places=places)
 
     def neighbor(self, row: int, distance: float) -> Neighbor:
         """The passage in a row of the table, as something found at that distance."""
-        values = {name: self._table[name][row].as_py() for name in self._table.column_names}
-        entry = self._corpora.get(values["corpus"], {})
-        return Neighbor(
-            corpus=values["corpus"] or "",
-            title=entry.get("title", ""),
-            author=entry.get("author"),
-            passage=values["passage"],
-            text=values.get("text"),
-            id=str(SemanticID(tuple(values["code"]))),
-            distance=round(distance, 6),
-        )
+        return Neighbor(**self._values(row), distance=round(distance, 6))
 
-    def _below(self, prefix: SemanticID) -> NDArray[np.bool_]:
-        wanted = np.asarray(prefix.indices[: len(self._level_sizes)], dtype=np.int64)
-        below: NDArray[np.bool_] = (self.codes_CL[:, : len(wanted)] == wanted).all(1)
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether the passages' texts are stored."""
+        return "text" in self._table.column_names
+
+    def containing(self, word: Word, pattern: IDPattern) -> NDArray[np.int64]:
+        """Rows of the passages that contain a word and whose code matches, in stored order.
+
+        Raises:
+            InputError: if no texts are stored.
+        """
+        if not self.keeps_texts:
+            raise InputError(
+                "these artifacts keep no texts of passages, so no word can be found in them; those of a run on texts "
+                "with artifacts.texts=true do."
+            )
+        return word.rows(self._table["text"], self.passages(pattern) if len(pattern) else None)
+
+    def by_id(self, rows: NDArray[np.int64], depth: int) -> list[tuple[SemanticID, NDArray[np.int64]]]:
+        """Rows grouped by the first levels of their code, the largest group first, then in order of ID."""
+        prefixes_KL, group_N = np.unique(self.codes_CL[self._grouped.code_N[rows], :depth], axis=0, return_inverse=True)
+        counts_K = np.bincount(group_N.reshape(-1), minlength=len(prefixes_KL))
+        parts = np.split(rows[np.argsort(group_N.reshape(-1), kind="stable")], np.cumsum(counts_K)[:-1])
+        return [
+            (SemanticID(tuple(prefixes_KL[group].tolist())), parts[group])
+            for group in np.argsort(-counts_K, kind="stable")
+        ]
+
+    def by_work(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Works of rows, as :meth:`works` gives them, and how many of the rows each has; the most first."""
+        counts = {
+            each["values"]: each["counts"] for each in self._table["corpus"].take(rows).value_counts().to_pylist()
+        }
+        found = [
+            {**work, "passages": counts[work["corpus"]]} for work in self.works(IDPattern()) if work["corpus"] in counts
+        ]
+        return sorted(found, key=lambda work: -work["passages"])
+
+    def spread(self, rows: NDArray[np.int64], count: int) -> list[int]:
+        """The first rows, but one of each work before a second one of any."""
+        some = rows[: 64 * count]  # of more, nobody would notice
+        earlier: Counter[str | None] = Counter()
+        turns = []
+        for row, corpus in zip(some.tolist(), self._table["corpus"].take(some).to_pylist(), strict=True):
+            turns.append((earlier[corpus], row))
+            earlier[corpus] += 1
+        return [row for _, row in sorted(turns)[:count]]
+
+    def tree(self, prefix: SemanticID, depth: int, name: Callable[[SemanticID], str]) -> Tree:
+        """What passages bear below a prefix, so many levels deep, or fewer where that would be too many branches."""
+        places_C = np.flatnonzero(self._below(prefix))
+        deepest = min(len(prefix) + depth, len(self._level_sizes))
+        while deepest > len(prefix) + 1 and self._branches(places_C, len(prefix), deepest) > MAX_BRANCHES:
+            deepest -= 1
+        return self._branch(prefix, places_C, deepest, name)
+
+    def _branches(self, places_C: NDArray[np.int64], top: int, deepest: int) -> int:
+        """How many prefixes longer than ``top`` and up to ``deepest`` these codes have; the codes are in order."""
+        differ_CL = np.diff(self.codes_CL[places_C, :deepest], axis=0) != 0
+        return sum(1 + int(differ_CL[:, :length].any(1).sum()) for length in range(top + 1, deepest + 1))
+
+    def _branch(
+        self, prefix: SemanticID, places_C: NDArray[np.int64], deepest: int, name: Callable[[SemanticID], str]
+    ) -> Tree:
+        passages_C = self._grouped.passages_C[places_C]
+        children: list[Tree] = []
+        more = 0
+        if len(prefix) < deepest and len(places_C):
+            indices, firsts = np.unique(self.codes_CL[places_C, len(prefix)], return_index=True)
+            shown = np.sort(np.argsort(-np.add.reduceat(passages_C, firsts), kind="stable")[:MAX_BRANCHES])
+            parts = np.split(places_C, firsts[1:])
+            children = [
+                self._branch(SemanticID((*prefix, int(indices[each]))), parts[each], deepest, name) for each in shown
+            ]
+            more = len(indices) - len(shown)
+        return Tree(str(prefix), name(prefix), int(passages_C.sum()), children, more)
+
+    def _values(self, row: int) -> dict[str, Any]:
+        values = {name: self._table[name][row].as_py() for name in self._table.column_names if name in _SHOWN}
+        entry = self._corpora.get(values["corpus"], {})
+        return {
+            "corpus": values["corpus"] or "",
+            "title": entry.get("title", ""),
+            "author": entry.get("author"),
+            "passage": values["passage"],
+            "text": values.get("text"),
+            "id": str(SemanticID(tuple(values["code"]))),
+        }
+
+    def _below(self, prefix: SemanticID | IDPattern) -> NDArray[np.bool_]:
+        below = np.ones(len(self.codes_CL), dtype=np.bool_)
+        # Passages bear no suffix, which only IDs of works may have behind the last level.
+        for level, index in enumerate(prefix.indices[: len(self._level_sizes)]):
+            if index is not None:
+                below &= self.codes_CL[:, level] == index
         return below
 
     @cached_property
@@ -159,9 +373,10 @@ class Library:
 
 @dataclass(frozen=True)
 class _CodeGroups:
-    """Distinct codes in order, how many passages bear each, and which, those of one code together."""
+    """Distinct codes in order, that of each passage, how many bear each, and which, those of one code together."""
 
     codes_CL: NDArray[np.int64]
+    code_N: NDArray[np.int64]
     passages_C: NDArray[np.int64]
     rows_N: NDArray[np.int64]
     ends_C: NDArray[np.int64]
@@ -169,5 +384,6 @@ class _CodeGroups:
     @classmethod
     def of(cls, codes_NL: NDArray[np.int64]) -> _CodeGroups:
         codes_CL, code_N = np.unique(codes_NL, axis=0, return_inverse=True)
-        passages_C = np.bincount(code_N.reshape(-1), minlength=len(codes_CL))
-        return cls(codes_CL, passages_C, np.argsort(code_N.reshape(-1), kind="stable"), np.cumsum(passages_C))
+        code_N = code_N.reshape(-1)
+        passages_C = np.bincount(code_N, minlength=len(codes_CL))
+        return cls(codes_CL, code_N, passages_C, np.argsort(code_N, kind="stable"), np.cumsum(passages_C))
