@@ -46,8 +46,8 @@ def test_levels_are_chosen_by_name_or_number(model: SemanticIDModel) -> None:
 @pytest.mark.parametrize(
     ("begun", "levels", "sentence"),
     [
-        ("", {"stile": "poetic"}, r"level is 'stile', and there are style, complexity.*did you mean style\?"),
-        ("", {"style": "satiric"}, r"style is 'satiric', and there are .*did you mean satirical\?"),
+        ("", {"stile": "poetic"}, r"level is 'stile', and there are style, complexity.*; the nearest is style\.$"),
+        ("", {"style": "satiric"}, r"style is 'satiric', and there are .*; the nearest is satirical\.$"),
         ("", {"style": "zzz"}, r"style is 'zzz', and there are dramatic, .*literary\.$"),
         ("", {"style": 8}, "style is 8; expected 0 to 7, or a name"),
         ("4", {"style": "poetic"}, "style is to be both satirical and poetic; expected one"),

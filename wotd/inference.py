@@ -27,6 +27,7 @@ from wotd.embeddings.verification import verify_embedder
 from wotd.embeddings.views import TextView
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, UnknownWorkError, VectorsError
+from wotd.hub import open_artifacts
 from wotd.library import Branch, Library, Neighbor, Passages, Tree, WordFound, WordGroup
 from wotd.providers.text import reading_ease
 from wotd.semantic_ids import IDPattern, SemanticID
@@ -127,10 +128,11 @@ class SemanticIDModel:
         precision: str | None = None,
         workers: int = 1,
     ) -> SemanticIDModel:
-        """Load an artifact folder.
+        """Load artifacts from a folder or an address.
 
         Args:
-            folder: what a training run wrote.
+            folder: what a training run wrote; or an address of it, such as ``hf://user/name@revision`` or
+                ``s3://bucket/path`` (:mod:`wotd.hub`).
             device: torch device of the encoder.
             embedding_model: a folder with the same embedding model, where it is not found by itself.
             trust_remote_code: let an embedding model that needs it run the code of its repository.
@@ -140,10 +142,10 @@ class SemanticIDModel:
             workers: processes that embed side by side; worth it for many texts.
 
         Raises:
-            ArtifactError: in one sentence, what is wrong with the folder.
+            ArtifactError: in one sentence, what is wrong with them, or why they cannot be had.
         """
         return cls(
-            Artifacts.open(folder),
+            open_artifacts(folder),
             device=device,
             embedding_model=embedding_model,
             trust_remote_code=trust_remote_code,
@@ -592,9 +594,9 @@ def _place(wanted: str, names: Sequence[str], what: str) -> int:
     if _plain(wanted) in plain:
         return plain.index(_plain(wanted))
     near = difflib.get_close_matches(_plain(wanted), plain, n=1, cutoff=0.5)
-    hint = f"; did you mean {names[plain.index(near[0])]}?" if near else "."
+    hint = f"; the nearest is {names[plain.index(near[0])]}" if near else ""
     listed = names if len(names) <= 16 else (*names[:3], "…", names[-1])
-    raise InputError(f"{what} is {wanted[:80]!r}, and there are {', '.join(listed)}{hint}")
+    raise InputError(f"{what} is {wanted[:80]!r}, and there are {', '.join(listed)}{hint}.")
 
 
 def _plain(name: str) -> str:

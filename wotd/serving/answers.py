@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from wotd.inference import EncodedText
 from wotd.library import Neighbor
@@ -100,3 +100,45 @@ class Below(BaseModel):
     passages: int
     children: list[Child]
     works: list[Work]
+
+
+class NamedLevel(BaseModel):
+    """A level and the names of its codes; numbers as text where they have none.
+
+    ``described``: whether its codes describe a text, and do not merely tell texts of one kind apart.
+    """
+
+    level: str
+    described: bool
+    codes: tuple[str, ...]
+
+
+class Levels(BaseModel):
+    """What IDs are made of, and what the artifacts hold; ``texts``: whether they keep the passages' texts."""
+
+    levels: list[NamedLevel]
+    passages: int
+    works: int
+    texts: bool
+
+
+class Works(BaseModel):
+    """Some of the works that were asked for, and how many there are in all."""
+
+    total: int
+    works: list[Work]
+
+
+class WorkDetails(BaseModel):
+    """A work as ``semantic_ids.json`` has it, with the names of its code and its label."""
+
+    model_config = ConfigDict(extra="allow")
+
+    corpus: str
+    title: str
+    author: str | None
+    id: str | None = None
+    code: list[int] | None = None
+    names: list[str]
+    label: list[int | None] | None = None
+    label_names: list[str | None]

@@ -25,6 +25,7 @@ from wotd.serving.page import page_routes
 from wotd.serving.routes.docs import docs_routes
 from wotd.serving.routes.health import health_routes
 from wotd.serving.routes.ids import id_routes
+from wotd.serving.routes.passages import passage_routes
 from wotd.serving.routes.texts import text_routes
 from wotd.serving.served import Served
 from wotd.serving.settings import ServerSettings
@@ -48,6 +49,7 @@ def build(
     for router in (
         text_routes(served),
         id_routes(served),
+        passage_routes(served),
         health_routes(served),
         page_routes(),
         docs_routes(),
