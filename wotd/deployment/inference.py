@@ -8,8 +8,14 @@
 ``text/plain``                the body is one text; in only
 ============================= ===================================================================
 
-The embedding model is the one that the artifacts name, from the folder beside them where training
-put one; nothing here chooses another. One that runs Python code of its repository does so only if the
+A batch transform may cut its input into any number of records: there is an answer for each, in order.
+``text/csv; header=absent`` says that the first row is a text like the others, even if it reads *text*;
+``header=present`` that it is not.
+
+What the caller can mend is answered with a status of 4xx and a sentence.
+
+The embedding model is the one that the artifacts name, from the folder beside them where training or
+packaging put one; nothing here chooses another. One that runs Python code of its repository does so only if the
 environment says ``WOTD_TRUST_REMOTE_CODE=1``. ``WOTD_BACKEND`` and ``WOTD_PRECISION`` let another backend or number
 format compute embeddings, as ``--backend`` and ``--precision`` do on the shell.
 """
@@ -20,9 +26,11 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from os import environ
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -30,12 +38,48 @@ from wotd import SemanticIDModel
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError
 from wotd.inference import EncodedText, check_text
-from wotd.serving.payload import TextsRequest, checked, read_json, read_texts
+from wotd.serving.payload import MalformedError, TextsRequest, checked, read_json, read_texts
 
 logger = logging.getLogger("wotd.deployment.inference")
 
 JSON, JSON_LINES, CSV, PLAIN = "application/json", "application/jsonlines", "text/csv", "text/plain"
-_EMBEDDING_MODEL = "embedding_model"
+EMBEDDING_MODEL = "embedding_model"
+"""The folder of the embedding model, where it travels with the artifacts."""
+
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
+
+
+class ContentTypeError(InputError):
+    """A body of a type that is not read."""
+
+
+class AcceptError(InputError):
+    """Nothing but types that are not written was asked for."""
+
+
+_STATUSES = ((ContentTypeError, 415), (AcceptError, 406), (MalformedError, 400), (InputError, 422))
+
+
+def _says_who_can_mend_it(function: Callable[_Given, _Answer]) -> Callable[_Given, _Answer]:
+    """Let SageMaker's toolkit, where it is the caller, answer an error of the request with its status.
+
+    The toolkit makes a 500 of every exception but its own, which carry a status.
+    """
+
+    @wraps(function)
+    def answering(*args: _Given.args, **kwargs: _Given.kwargs) -> _Answer:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            try:
+                from sagemaker_inference.errors import GenericInferenceToolkitError
+            except ImportError:
+                raise error from None
+            status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+            raise GenericInferenceToolkitError(status, str(error)) from None
+
+    return answering
 
 
 def model_fn(model_dir: str) -> SemanticIDModel:
@@ -44,7 +88,7 @@ def model_fn(model_dir: str) -> SemanticIDModel:
     Raises:
         WOTDError: in one sentence, why they cannot answer for texts.
     """
-    beside = Path(model_dir) / _EMBEDDING_MODEL
+    beside = Path(model_dir) / EMBEDDING_MODEL
     model = SemanticIDModel.load(
         model_dir,
         device="cuda" if torch.cuda.is_available() else "cpu",
@@ -58,27 +102,30 @@ def model_fn(model_dir: str) -> SemanticIDModel:
     return model
 
 
-def input_fn(body: bytes | bytearray | str, content_type: str) -> TextsRequest:
+@_says_who_can_mend_it
+def input_fn(body: bytes | bytearray | str, content_type: str | None) -> TextsRequest:
     """The texts of a request.
 
     Raises:
         InputError: if the body cannot be used; the sentence names the place.
     """
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(body)
-    kind = _media_type(content_type)
+    kind = _media_type(content_type or "")
     if kind == JSON:
         return read_texts(data)
     if kind not in (JSON_LINES, CSV, PLAIN):
-        raise InputError(f"content type {kind} is not taken; expected {JSON}, {JSON_LINES}, {CSV} or {PLAIN}.")
+        given = f"content type {kind} is not taken" if kind else "the content type is missing"
+        raise ContentTypeError(f"{given}; expected {JSON}, {JSON_LINES}, {CSV} or {PLAIN}.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"the body is not UTF-8 at byte {error.start}.") from error
     if kind == PLAIN:
         return TextsRequest(checked([text]))
-    return TextsRequest(checked(_lines(text) if kind == JSON_LINES else _cells(text)))
+    return TextsRequest(checked(_lines(text) if kind == JSON_LINES else _cells(text, _header(content_type or ""))))
 
 
+@_says_who_can_mend_it
 def predict_fn(data: TextsRequest, model: SemanticIDModel) -> list[EncodedText]:
     """Semantic IDs of the texts, in order.
 
@@ -88,8 +135,9 @@ def predict_fn(data: TextsRequest, model: SemanticIDModel) -> list[EncodedText]:
     return model.encode(data.texts, min_confidence=data.min_confidence)
 
 
-def output_fn(prediction: list[EncodedText], accept: str) -> str:
-    """The answer in the first of the accepted types that there is.
+@_says_who_can_mend_it
+def output_fn(prediction: list[EncodedText], accept: str) -> tuple[str, str]:
+    """The answer in the first of the accepted types that there is, and which that is.
 
     Raises:
         InputError: if there is none of them.
@@ -97,12 +145,13 @@ def output_fn(prediction: list[EncodedText], accept: str) -> str:
     for choice in accept.split(","):
         kind = _media_type(choice)
         if kind in (JSON, "*/*", "application/*", ""):
-            return json.dumps({"results": [result.to_mapping() for result in prediction]}, ensure_ascii=False)
+            return json.dumps({"results": [result.to_mapping() for result in prediction]}, ensure_ascii=False), JSON
         if kind == JSON_LINES:
-            return "".join(json.dumps(result.to_mapping(), ensure_ascii=False) + "\n" for result in prediction)
+            lines = (json.dumps(result.to_mapping(), ensure_ascii=False) + "\n" for result in prediction)
+            return "".join(lines), JSON_LINES
         if kind in (CSV, "text/*"):
-            return _as_csv(prediction)
-    raise InputError(f"accept is {accept}; answers are {JSON}, {JSON_LINES} or {CSV}.")
+            return _as_csv(prediction), CSV
+    raise AcceptError(f"accept is {accept}; answers are {JSON}, {JSON_LINES} or {CSV}.")
 
 
 def _warm_up(encoder: SemanticEncoder, row_dim: int, device: torch.device) -> None:
@@ -115,6 +164,12 @@ def _warm_up(encoder: SemanticEncoder, row_dim: int, device: torch.device) -> No
 def _media_type(header: str) -> str:
     """The type alone, without parameters such as the charset."""
     return header.partition(";")[0].strip().lower()
+
+
+def _header(content_type: str) -> bool | None:
+    """Whether a CSV says of itself that its first row is a header, as RFC 4180 has it; None: it says nothing."""
+    parameters = [part.strip().lower() for part in content_type.split(";")[1:]]
+    return True if "header=present" in parameters else False if "header=absent" in parameters else None
 
 
 def _lines(text: str) -> list[str]:
@@ -130,13 +185,15 @@ def _lines(text: str) -> list[str]:
     return texts
 
 
-def _cells(text: str) -> list[str]:
+def _cells(text: str, has_header: bool | None) -> list[str]:
     rows = list(_rows(text))
     if not rows:
         return []
     _, header = rows[0]
     names = [cell.strip().lower() for cell in header]
-    if "text" in names:
+    if has_header and "text" not in names:
+        raise InputError(f"the header on line {rows[0][0]} names no column text.")
+    if "text" in names and has_header is not False:
         column = names.index("text")
         for number, row in rows[1:]:
             if len(row) != len(header):
