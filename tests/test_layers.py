@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "results",
         (
             "wotd.artifacts",
+            "wotd.hub",
             "wotd.collision_policy",
             "wotd.publication",
             "wotd.report",
@@ -54,6 +55,8 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("lightning", "pytorch_lightning", "lightning_fabric"),
         ("wotd.module", "wotd.data", "wotd.callbacks", "wotd.pipeline", "wotd.assembly", "wotd.results_board"),
     ),
+    (("huggingface_hub",), ("wotd.embeddings.hub_client", "wotd.hub.repositories")),
+    (("fsspec", "s3fs", "gcsfs", "adlfs"), ("wotd.hub.stores",)),
     (("sentence_transformers",), ("wotd.embeddings.network", "wotd.embeddings.backends")),
     (
         (

@@ -10,7 +10,6 @@ Shape letters: N rows of the new data, M of them that the earlier artifacts know
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, Artifacts, save_encoder, seal, write_json, writing
+from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, Artifacts, copy_files, save_encoder, seal, write_json, writing
 from wotd.collision_policy import published_id
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.encoders import SemanticEncoder
@@ -217,9 +216,7 @@ def align_artifacts(
 
     codes_NL = rename_codes(codes_NL, alignment.permutations)
     with writing(output) as folder:
-        for name in new.config["files"]:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(new.folder / name, folder / name)
+        copy_files(new, folder)
         save_encoder(folder, encoder)
         write_json(folder / SEMANTIC_IDS, _renamed(new.semantic_ids(), alignment.permutations))
         place = table.column_names.index("code")

@@ -44,7 +44,7 @@ CODES, RESULTS, TRAINING_CONFIG = "codes.parquet", "training_results.json", "tra
 CARD, PAGE = "README.md", "report.html"
 
 _REQUIRED = (WEIGHTS, SEMANTIC_IDS, CODES)
-_MAX_CONFIG_BYTES = 64 * 1024 * 1024
+MAX_CONFIG_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,22 @@ class Artifacts:
         return pq.read_table(self.folder / CODES, columns=columns)
 
 
+def listed_files(folder: Path) -> list[str]:
+    """Names of the files that belong to a folder of which only ``config.json`` need be there; all lie inside it.
+
+    Raises:
+        ArtifactError: if that is missing, or none that a training run wrote.
+    """
+    return list(_read_config(folder)["files"])
+
+
+def copy_files(artifacts: Artifacts, folder: Path) -> None:
+    """Copy all files of artifacts into a folder, ``config.json`` last."""
+    for name in (*artifacts.config["files"], CONFIG):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifacts.folder / name, folder / name)
+
+
 def read_semantic_ids(path: str | Path) -> dict[str, Any]:
     """A ``semantic_ids.json``, checked for its schema.
 
@@ -257,8 +273,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
         raise ArtifactError(f"{folder} holds no {CONFIG}; it is no artifact folder, or its writing was cut short.")
-    if path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {_MAX_CONFIG_BYTES} are read.")
+    if path.stat().st_size > MAX_CONFIG_BYTES:
+        raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {MAX_CONFIG_BYTES} are read.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -268,9 +284,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
     _check_schema(config.get("schema"), path)
     if not isinstance(config.get("files"), dict) or not isinstance(config.get("encoder"), dict):
         raise ArtifactError(f"{path} lacks 'files' or 'encoder'; it was not written by a training run.")
+    for name in config["files"]:
+        _check_inside(name, path)
     for part in ("embedding", "features"):
         _check_embedder(config.get(part), part, path)
     return config
+
+
+def _check_inside(name: str, path: Path) -> None:
+    """A name that a config lists is a plain relative one, on whatever system, and not that of the config itself."""
+    if name.startswith("/") or ".." in name.split("/") or {"\\", ":"} & set(name):
+        raise ArtifactError(f"{path} lists the file {name!r}, which lies outside the folder.")
+    if name == CONFIG or not name.isprintable() or {"", "."} & set(name.split("/")):
+        raise ArtifactError(f"{path} lists the file {name!r}, which cannot be read as a name of one beside it.")
 
 
 def _check_embedder(embedder: Any, name: str, path: Path) -> None:
@@ -296,8 +322,6 @@ def _check_schema(schema: Any, path: Path) -> None:
 
 def _verify(folder: Path, name: str, expected: Any) -> None:
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ArtifactError(f"{folder}/{CONFIG} lists the file {name!r}, which lies outside the folder.")
     try:
         if not path.is_file():
             raise ArtifactError(f"{path} is missing; the artifacts are incomplete.")

@@ -20,6 +20,7 @@ from wotd.data import WOTDDataModule
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError
 from wotd.evaluation import encode_vectors
+from wotd.hub import open_artifacts
 from wotd.publication import publish_works, text_hash
 from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
@@ -62,7 +63,7 @@ class Continuity:
             )
         previous = None if taxonomy is None else config.taxonomy.get("previous")
         published = earlier_ids(read_semantic_ids(previous), encoder.level_sizes, previous) if previous else {}
-        align_to = None if config.artifacts.align_to is None else Artifacts.open(config.artifacts.align_to)
+        align_to = None if config.artifacts.align_to is None else open_artifacts(config.artifacts.align_to)
         if align_to is not None:
             check_alignable(align_to, encoder)
         return cls(policy, published, align_to)

@@ -33,6 +33,11 @@ def redacted(text: str) -> str:
     return text
 
 
+def reason_of(error: BaseException) -> str:
+    """What an exception says in its first line, redacted and without its full stop; its kind where it says nothing."""
+    return (redacted(str(error)).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 @contextmanager
 def redacted_logs() -> Iterator[None]:
     """Everything that is logged meanwhile, by whatever library and thread, is redacted before a handler sees it."""

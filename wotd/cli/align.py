@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 def align(
     artifacts: ArtifactsOption,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Earlier artifacts, whose codes are kept to.")],
+    to: Annotated[str, typer.Option("--to", metavar="PLACE", help="Earlier artifacts, whose codes are kept to.")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="The artifact folder to write.")],
     vectors: Annotated[
         Path | None,
@@ -37,10 +37,10 @@ def align(
     --vectors of the embedding model of both. Printed is how many of these change their code, before and after.
     """
     from wotd.alignment import align_artifacts
-    from wotd.artifacts import Artifacts
     from wotd.cli.matrices import open_rows
+    from wotd.hub import open_artifacts
 
-    new, earlier = Artifacts.open(artifacts), Artifacts.open(to)
+    new, earlier = open_artifacts(artifacts), open_artifacts(to)
     vectors_ND = None if vectors is None else open_rows(vectors, new)
     done = align_artifacts(new, earlier, output, vectors_ND).to_mapping()
     show({"artifacts": str(output), **done}, format_, lambda: _drawn(done))

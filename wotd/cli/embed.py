@@ -68,8 +68,8 @@ def embed(
         typer.Option("--model", metavar="NAME", help="Short name such as minilm (wotd models), hub ID, or folder."),
     ] = None,
     artifacts: Annotated[
-        Path | None,
-        typer.Option("--artifacts", metavar="DIR", help="Instead: that of artifacts, with their features behind."),
+        str | None,
+        typer.Option("--artifacts", metavar="PLACE", help="Instead: that of artifacts, with their features behind."),
     ] = None,
     text_column: TextColumnOption = "text",
     texts: Annotated[bool, typer.Option("--texts", help="Keep the texts in a .parquet.")] = False,

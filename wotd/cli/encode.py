@@ -113,7 +113,7 @@ def encode(
 
 
 def _encode_vectors(
-    artifacts: Path, vectors: Path, output: Path | None, device: str, min_confidence: float | None
+    artifacts: str, vectors: Path, output: Path | None, device: str, min_confidence: float | None
 ) -> None:
     if output is None:
         raise WrongUsageError("--vectors needs --output codes.npy.")

@@ -53,8 +53,8 @@ def evaluate(
         Path | None, typer.Option("--vectors", metavar="FILE", help="Measure on the N×D vectors of an .npy file.")
     ] = None,
     against: Annotated[
-        Path | None,
-        typer.Option("--against", metavar="DIR", help="Count what these other artifacts call by another code."),
+        str | None,
+        typer.Option("--against", metavar="PLACE", help="Count what these other artifacts call by another code."),
     ] = None,
     provider: ProviderOption = None,
     root: RootOption = None,
@@ -77,9 +77,9 @@ def evaluate(
     refuse_settings_without_provider(provider, root, settings)
     if vectors is not None and provider is not None:
         raise WrongUsageError("--vectors and --provider exclude each other.")
-    data: dict[str, Any] = {"artifacts": str(artifacts)}
+    data: dict[str, Any] = {"artifacts": artifacts}
     if against is not None:
-        data["against"] = str(against)
+        data["against"] = against
     if vectors is None and provider is None:
         data["metrics"] = _of_training(artifacts) if against is None else _of_stored(artifacts, against)
     else:
@@ -100,29 +100,29 @@ def _drawn(metrics: dict[str, float]) -> Iterator[RenderableType]:
     yield metrics_table(metrics)
 
 
-def _of_training(folder: Path) -> dict[str, float]:
-    from wotd.artifacts import Artifacts
+def _of_training(artifacts: str) -> dict[str, float]:
+    from wotd.hub import open_artifacts
     from wotd.runs import training_results
 
-    metrics: dict[str, float] = training_results(Artifacts.open(folder).folder).get("metrics", {})
+    metrics: dict[str, float] = training_results(open_artifacts(artifacts).folder).get("metrics", {})
     if not metrics:
-        raise ArtifactError(f"{folder} holds no metrics of a training run; give --vectors or --provider to measure.")
+        raise ArtifactError(f"{artifacts} holds no metrics of a training run; give --vectors or --provider to measure.")
     return metrics
 
 
-def _of_stored(folder: Path, against: Path) -> dict[str, float]:
+def _of_stored(artifacts: str, against: str) -> dict[str, float]:
     """Churn of the passages that both artifacts hold, by the codes they hold for them; nothing is encoded."""
     import numpy as np
 
     from wotd.alignment import earlier_codes
-    from wotd.artifacts import Artifacts
     from wotd.evaluation import evaluate_churn
+    from wotd.hub import open_artifacts
 
-    ours, theirs = Artifacts.open(folder), Artifacts.open(against)
+    ours, theirs = open_artifacts(artifacts), open_artifacts(against)
     level_sizes, fixed = _shared_levels(ours, theirs)
     table = ours.codes()
     if "text_hash" not in table.column_names:
-        raise ArtifactError(f"{folder} holds no passages of texts to compare; give --vectors.")
+        raise ArtifactError(f"{artifacts} holds no passages of texts to compare; give --vectors.")
     known = earlier_codes(theirs, ours.fingerprint, hashes_N=table["text_hash"].to_pylist())
     codes_ML = np.asarray(table["code"].take(known.rows_M).to_pylist(), dtype=np.int64)
     return evaluate_churn(codes_ML, known.codes_ML, level_sizes, fixed)
@@ -143,7 +143,7 @@ def _shared_levels(ours: Artifacts, theirs: Artifacts) -> tuple[list[int], list[
     return sizes, [index for index, (one, two) in enumerate(pairs) if one == two and not one.ranked]
 
 
-def _other(model: SemanticIDModel, against: Path, device: str, trust_remote_code: bool) -> SemanticIDModel:
+def _other(model: SemanticIDModel, against: str, device: str, trust_remote_code: bool) -> SemanticIDModel:
     """The artifacts to compare with, refused before anything is embedded where they cannot be compared."""
     other = load_model(against, device, trust_remote_code=trust_remote_code)
     _shared_levels(model.artifacts, other.artifacts)

@@ -29,14 +29,14 @@ _COUNTS = ("passages", "dead", "codes", "trained_on")
 
 @command("wotd inspect --artifacts A", "wotd inspect --artifacts A --format json", name="inspect")
 def inspect_artifacts(artifacts: ArtifactsOption, format_: FormatOption = None) -> None:
-    """Say what an artifact folder is.
+    """Say what artifacts are.
 
     Levels, embedding model and taxonomy, works and passages, how their IDs were made and what these keep to, key
     metrics, origin, files and their sizes.
     """
-    from wotd.artifacts import Artifacts
+    from wotd.hub import open_artifacts
 
-    facts = summary(Artifacts.open(artifacts))
+    facts = summary(open_artifacts(artifacts))
     show(facts, format_, lambda: _drawn(facts))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +13,12 @@ if TYPE_CHECKING:
     from wotd.inference import SemanticIDModel
 
 ArtifactsOption = Annotated[
-    Path, typer.Option("--artifacts", metavar="DIR", help="Artifact folder that a training run wrote.")
+    str,
+    typer.Option(
+        "--artifacts",
+        metavar="PLACE",
+        help="What a training run wrote: a folder, hf://user/name[@revision], s3://bucket/path or another URL.",
+    ),
 ]
 FormatOption = Annotated[
     Format | None,
@@ -100,23 +104,23 @@ SetOption = Annotated[
 
 
 def load_model(
-    artifacts: Path,
+    artifacts: str,
     device: str = "cpu",
     embedding_model: str | None = None,
     trust_remote_code: bool = False,
     **use: Any,
 ) -> SemanticIDModel:
-    """The model of an artifact folder, on a device that is there.
+    """The model of artifacts, on a device that is there.
 
     Args:
-        artifacts: their folder.
+        artifacts: their folder or address.
         device: of the encoder.
         embedding_model: where the embedding model is, if it is not found by itself.
         trust_remote_code: whether it may run code of its repository.
         use: how it computes: backend, precision, workers.
 
     Raises:
-        ArtifactError: what is wrong with the folder.
+        ArtifactError: what is wrong with them.
         WrongUsageError: if torch knows no such device.
     """
     from wotd.inference import SemanticIDModel

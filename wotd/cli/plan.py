@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,7 +34,7 @@ def plan(
         str | None, typer.Option("--level-sizes", metavar="K,K,…", help="Codes of each level, such as 8,8,8,5.")
     ] = None,
     artifacts: Annotated[
-        Path | None, typer.Option("--artifacts", metavar="DIR", help="Take sizes, passages and works of artifacts.")
+        str | None, typer.Option("--artifacts", metavar="PLACE", help="Take sizes, passages and works of artifacts.")
     ] = None,
     provider: ProviderOption = None,
     root: RootOption = None,
@@ -72,14 +71,15 @@ def plan(
     show(facts, format_, lambda: _drawn(facts))
 
 
-def _of_artifacts(folder: Path) -> tuple[int, int, list[int], list[dict[str, Any]] | None]:
+def _of_artifacts(place: str) -> tuple[int, int, list[int], list[dict[str, Any]] | None]:
     from pyarrow import parquet
 
-    from wotd.artifacts import CODES, Artifacts
+    from wotd.artifacts import CODES
     from wotd.data.splits import SPLIT_NAMES, TRAIN
+    from wotd.hub import open_artifacts
     from wotd.taxonomy import Label, Origin
 
-    artifacts = Artifacts.open(folder)
+    artifacts = open_artifacts(place)
     taxonomy, cells = artifacts.taxonomy, None
     if taxonomy is not None:
         codes = [tuple(entry["label"]) for entry in artifacts.semantic_ids()["corpora"].values()]

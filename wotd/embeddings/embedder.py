@@ -18,10 +18,11 @@ import numpy as np
 from wotd.embeddings.backends import checked_arithmetic, find_calibration
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, normalized
 from wotd.embeddings.fingerprint import Fingerprint
+from wotd.embeddings.hub_client import local_only
 from wotd.embeddings.location import cache_root
 from wotd.embeddings.model_files import ModelDescription, describe_model
 from wotd.embeddings.registry import find_model, registered
-from wotd.embeddings.sources import ModelFolder, is_local, local_only, locate_model, untrusted_code
+from wotd.embeddings.sources import ModelFolder, is_local, locate_model, untrusted_code
 from wotd.errors import EmbeddingError
 
 if TYPE_CHECKING:

@@ -6,16 +6,15 @@ What a folder may make this process run is decided here too: code of a model's r
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from wotd.embeddings.hub_client import HubAnswerError, local_only, snapshot
 from wotd.embeddings.model_files import file_sha256, missing_files, named_code, pooling_of
 from wotd.embeddings.registry import EmbeddingModel, find_model, registered
 from wotd.errors import EmbeddingError
-from wotd.redaction import redacted, redacted_logs
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +124,6 @@ def _found(name: str, revision: str | None, trust_remote_code: bool, local_files
     )
 
 
-def local_only(wanted: bool | None) -> bool:
-    """Whether the hub may not be asked: as wanted; None: as the environment says."""
-    switches = (os.environ.get("HF_HUB_OFFLINE", ""), os.environ.get("TRANSFORMERS_OFFLINE", ""))
-    return (
-        any(switch.strip().lower() in {"1", "true", "yes", "on"} for switch in switches) if wanted is None else wanted
-    )
-
-
 def _packaged(repository: str, model: EmbeddingModel | None, revision: str | None) -> ModelFolder:
     if repository not in _PACKAGES or model is None:
         raise _UnavailableError("no package holds this model")
@@ -168,23 +159,12 @@ def _from_hub(repository: str, revision: str | None, trust_remote_code: bool, of
 
 
 def _snapshot(repository: str, revision: str | None, trust_remote_code: bool, *, cached: bool) -> ModelFolder:
-    from huggingface_hub import snapshot_download
-
     wanted = [*_WANTED, "*.py"] if trust_remote_code else _WANTED
     try:
-        with redacted_logs():
-            path = snapshot_download(
-                repository,
-                revision=revision,
-                local_files_only=cached,
-                allow_patterns=wanted,
-                ignore_patterns=_UNWANTED,
-            )
-    except Exception as error:  # the hub's client raises kinds of many libraries: requests, httpx, its own
-        reason = "not there" if cached else (redacted(str(error)).strip().splitlines() or [type(error).__name__])[0]
-    else:
-        return _whole(Path(path), repository, revision, "hub cache" if cached else "hub")
-    raise _UnavailableError(reason)  # without the client's exception, whose text may hold a token
+        path = snapshot(repository, revision, wanted=wanted, unwanted=_UNWANTED, cached=cached)
+    except HubAnswerError as reason:
+        raise _UnavailableError("not there" if cached else str(reason)) from None
+    return _whole(path, repository, revision, "hub cache" if cached else "hub")
 
 
 def _whole(folder: Path, repository: str, revision: str | None, source: str) -> ModelFolder:
