@@ -17,7 +17,7 @@ pytest_plugins = ["artifact_fixtures"]
 
 COMMANDS = [
     *("encode", "decode", "describe", "neighbors", "browse", "inspect", "evaluate"),
-    *("compare", "plan", "embed", "models", "assign", "export", "align", "serve", "cache"),
+    *("compare", "plan", "embed", "models", "assign", "export", "align", "push", "pull", "serve", "cache"),
 ]
 
 
