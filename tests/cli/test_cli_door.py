@@ -16,7 +16,7 @@ from wotd.cli import run
 pytest_plugins = ["artifact_fixtures"]
 
 COMMANDS = [
-    *("encode", "decode", "describe", "neighbors", "browse", "inspect", "evaluate"),
+    *("encode", "decode", "describe", "neighbors", "browse", "word", "inspect", "evaluate"),
     *("compare", "plan", "embed", "models", "assign", "export", "align", "push", "pull", "serve", "cache"),
 ]
 

@@ -22,7 +22,7 @@ from wotd.errors import WOTDError
 
 # Each module registers its commands when it is imported; help lists them in this order.
 # isort: off
-from wotd.cli import encode, look_up, inspection, evaluate, compare, plan, embed, cache, assign  # noqa: F401
+from wotd.cli import encode, look_up, word, inspection, evaluate, compare, plan, embed, cache, assign  # noqa: F401
 from wotd.cli import export, align, hub, serve  # noqa: F401
 # isort: on
 
