@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -18,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
+from running_server import running, serving
 
 from wotd import SemanticIDModel
 from wotd.errors import ConfigurationError
@@ -28,21 +25,6 @@ pytest_plugins = ("artifact_fixtures",)
 
 LIMIT = 64 * 1024
 TEXTS = ["The rose and the willow sigh in the meadow.", "A rocket to the orbit of the planet."]
-
-
-@contextlib.contextmanager
-def running(app) -> Iterator[str]:
-    """The address of a server for an application."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
 
 
 @pytest.fixture(scope="module")
@@ -266,27 +248,21 @@ def test_the_description_names_every_route(client: httpx.Client) -> None:
 # --- serve
 
 
-def test_serve_answers_and_stops_at_a_signal_without_logging_texts(text_artifacts: Path) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "import sys, wotd.serving; wotd.serving.serve(sys.argv[1], port=0)",
-        text_artifacts,
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    try:
-        log = ""
-        while "serving " not in log and (line := process.stderr.readline()):
-            log += line
-        address = re.search(r"http://127\.0\.0\.1:\d+", log).group()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_and_stops_at_a_signal_without_logging_texts(
+    text_artifacts: Path, number: signal.Signals
+) -> None:
+    with serving(text_artifacts, "--log-requests") as server:
+        address = server.address
         assert httpx.get(f"{address}/neighbors", params={"text": "zebra", "k": 1}).status_code == 200
         assert httpx.post(f"{address}/encode", json={"text": "zebra"}).status_code == 200
-        process.send_signal(signal.SIGINT)
-        log += process.communicate(timeout=20)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 0
+        assert httpx.get(f"{address}/zebra").status_code == 404
+        status = server.stopped(number)
+    log = "".join(server.log)
+    assert status == (0 if number == signal.SIGINT else 128 + number)
     assert "Application shutdown complete" in log
+    assert re.search(r"POST /encode 200 \d+ ms", log)
+    assert re.search(r"GET none 404 \d+ ms", log)
     assert "zebra" not in log
     assert "Traceback" not in log
 

@@ -25,7 +25,7 @@ from wotd.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCH_ON_CPU, _MAX_BATCH_ON_ACCELERATOR = 16, 256
+_MAX_BATCH_OF_CORE, _MAX_BATCH_ON_ACCELERATOR = 16, 256
 """A core is at its best with few texts at a time, and a newcomer waits less; an accelerator wants to be filled."""
 
 
@@ -143,16 +143,16 @@ class Served:
 
     def _use(self, model: SemanticIDModel) -> None:
         on_cpu = model.device.type == "cpu" and not torch.cuda.is_available()
-        self._model, self._batcher = (
-            model,
-            Batcher(
-                _reading(model),
-                lanes=_cores() if on_cpu else 1,
-                max_batch=_MAX_BATCH_ON_CPU if on_cpu else _MAX_BATCH_ON_ACCELERATOR,
-                max_waiting=self.settings.max_waiting_texts,
-                observe=self.metrics.observe_batch,
-            ),
+        threads = torch.get_num_threads()
+        batcher = Batcher(
+            _reading(model),
+            # Batches side by side, each with its own cores, waste none; on one accelerator they would only take turns.
+            lanes=max(1, cores() // threads) if on_cpu else 1,
+            max_batch=_MAX_BATCH_OF_CORE * threads if on_cpu else _MAX_BATCH_ON_ACCELERATOR,
+            max_waiting=self.settings.max_waiting_texts,
+            observe=self.metrics.observe_batch,
         )
+        self._model, self._batcher = model, batcher
         self.metrics.name_artifacts(self.version, self.embedding_model or "none")
 
     def _check_limits(self, texts: Sequence[str]) -> None:
@@ -185,6 +185,6 @@ def _reading(model: SemanticIDModel) -> Callable[[list[str]], list[ReadText]]:
     return read
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

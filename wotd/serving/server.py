@@ -24,13 +24,13 @@ from wotd.errors import ConfigurationError
 from wotd.inference import SemanticIDModel
 from wotd.serving.app import build
 from wotd.serving.connections import PromptConnection
-from wotd.serving.served import Served, load_for_serving
+from wotd.serving.served import Served, cores, load_for_serving
 from wotd.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
-_START_SECONDS = 600
-"""How long a process of several may take to load its artifacts."""
+_START_SECONDS = 300
+"""How long a process of several may take to load its artifacts, or be silent before it counts as hung."""
 
 
 def run(
@@ -45,6 +45,8 @@ def run(
     """Load, listen, and answer until SIGINT or SIGTERM; see :func:`wotd.serving.serve`."""
     if workers < 1:
         raise ConfigurationError(f"workers is {workers}; expected 1 or more.")
+    # A batch a core, rather than all cores at one: cores that share small products wait for each other.
+    torch.set_num_threads(1)
     load = partial(load_for_serving, artifacts, **embedding)
     with _listener(host, port) as listener, suppress(KeyboardInterrupt):  # uvicorn has shut down and hands it on
         where = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
@@ -58,8 +60,7 @@ def run(
             config = _config(
                 factory, settings, factory=True, workers=workers, timeout_worker_healthcheck=_START_SECONDS
             )
-            logger.info("serving %s at %s with %d processes", artifacts, where, workers)
-            _run_several(config, listener)
+            _run_several(config, listener, f"serving {artifacts} at {where} with {workers} processes")
 
 
 class _ReloadingServer(uvicorn.Server):
@@ -84,16 +85,30 @@ class _ReloadingServer(uvicorn.Server):
         logger.info(self._announcement)
 
 
-def _run_several(config: uvicorn.Config, listener: socket.socket) -> None:
+class _AnnouncingProcesses(Multiprocess):
+    """Says when all processes answer; until then there is nobody behind the port."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announcement: str) -> None:
+        super().__init__(config, sockets)
+        self._announcement: str | None = announcement
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        if self._announcement and all(process.is_ready() for process in self.processes):
+            logger.info(self._announcement)
+            self._announcement = None
+
+
+def _run_several(config: uvicorn.Config, listener: socket.socket, announcement: str) -> None:
     """Several processes on one port; one that dies is replaced, and SIGHUP replaces them one after the other."""
     with tempfile.TemporaryDirectory(prefix="wotd-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        Multiprocess(config, sockets=[listener]).run()
+        _AnnouncingProcesses(config, [listener], announcement).run()
 
 
 def _app_of_process(load: Callable[[], SemanticIDModel], settings: ServerSettings, workers: int) -> FastAPI:
     """The application of one process of several, which leaves the others their cores."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    torch.set_num_threads(max(1, cores() // workers))
     return build(load(), settings, load)
 
 
