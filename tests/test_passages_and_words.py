@@ -87,6 +87,17 @@ def test_works_and_passages_of_a_pattern(
     assert model.passages(pattern, limit=0) == type(found)(found.total, [])
 
 
+@pytest.mark.parametrize("pattern", ["", "1", "*-*-5"])
+def test_works_take_turns(model: SemanticIDModel, stored: list[dict], pattern: str) -> None:
+    earlier: Counter = Counter()
+    turns = []
+    for row in bearing(stored, pattern):
+        turns.append((earlier[row["corpus"]], len(turns), row["corpus"], row["passage"]))
+        earlier[row["corpus"]] += 1
+    found = model.passages(pattern, limit=1000, turns=True).passages
+    assert [(each.corpus, each.passage) for each in found] == [turn[2:] for turn in sorted(turns)]
+
+
 def test_passages_of_a_work(model: SemanticIDModel, stored: list[dict]) -> None:
     corpus = stored[-1]["corpus"]
     found = model.passages(work=corpus)

@@ -485,7 +485,13 @@ class SemanticIDModel:
         ]
 
     def passages(
-        self, pattern: str | IDPattern = "", *, work: str | None = None, limit: int = 20, offset: int = 0
+        self,
+        pattern: str | IDPattern = "",
+        *,
+        work: str | None = None,
+        limit: int = 20,
+        offset: int = 0,
+        turns: bool = False,
     ) -> Passages:
         """Stored passages whose code matches, in stored order.
 
@@ -494,6 +500,7 @@ class SemanticIDModel:
             work: corpus ID of the one work to look in; None: all.
             limit: at most that many are given.
             offset: so many of them are left out first.
+            turns: works take turns: the first passage of each, then the second of each, and so on.
 
         Raises:
             InputError: if these artifacts have no such IDs or work, or a number is negative.
@@ -503,6 +510,8 @@ class SemanticIDModel:
         if work is not None:
             self.work(work)
         rows = self.library.passages(self.pattern(pattern), work)
+        if turns:
+            rows = self.library.in_turns(rows)
         return Passages(len(rows), [self.library.passage(int(row)) for row in rows[offset : offset + limit]])
 
     def word(
@@ -541,7 +550,7 @@ class SemanticIDModel:
                     str(group),
                     self.names(group),
                     len(those),
-                    [library.passage(row, sought) for row in library.spread(those, examples)],
+                    [library.passage(int(row), sought) for row in library.in_turns(those)[:examples]],
                 )
                 for group, those in groups[:limit]
             ],

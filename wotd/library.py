@@ -5,7 +5,6 @@ Shape letters: N passages, C distinct codes, L levels.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -291,15 +290,16 @@ class Library:
         ]
         return sorted(found, key=lambda work: -work["passages"])
 
-    def spread(self, rows: NDArray[np.int64], count: int) -> list[int]:
-        """The first rows, but one of each work before a second one of any."""
-        some = rows[: 64 * count]  # of more, nobody would notice
-        earlier: Counter[str | None] = Counter()
-        turns = []
-        for row, corpus in zip(some.tolist(), self._table["corpus"].take(some).to_pylist(), strict=True):
-            turns.append((earlier[corpus], row))
-            earlier[corpus] += 1
-        return [row for _, row in sorted(turns)[:count]]
+    def in_turns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same rows, works taking turns: the first of each work, in order, then the second of each, and so on."""
+        corpora = self._table["corpus"].combine_chunks().take(rows).dictionary_encode()
+        work_N = corpora.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        order = np.argsort(work_N, kind="stable")
+        ends = np.flatnonzero(np.diff(work_N[order])) + 1
+        starts = np.concatenate([[0], ends]) if len(rows) else ends
+        turn_N = np.empty(len(rows), dtype=np.int64)
+        turn_N[order] = np.arange(len(rows)) - np.repeat(starts, np.diff([*starts, len(rows)]))
+        return rows[np.argsort(turn_N, kind="stable")]
 
     def tree(self, prefix: SemanticID, depth: int, name: Callable[[SemanticID], str]) -> Tree:
         """What passages bear below a prefix, so many levels deep, or fewer where that would be too many branches."""

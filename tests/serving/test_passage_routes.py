@@ -61,7 +61,13 @@ def test_all_that_is_known_of_a_work(client: httpx.Client, model: SemanticIDMode
 
 def test_passages_by_pattern_and_work(client: httpx.Client, model: SemanticIDModel) -> None:
     corpus = model.works()[1]["corpus"]
-    for wanted in ({}, {"id": "1", "limit": 3, "offset": 1}, {"work": corpus}, {"work": corpus, "id": "*-1"}):
+    for wanted in (
+        {},
+        {"id": "1", "limit": 3, "offset": 1},
+        {"work": corpus},
+        {"work": corpus, "id": "*-1"},
+        {"turns": True},
+    ):
         named = {("pattern" if name == "id" else name): value for name, value in wanted.items()}
         pattern = named.pop("pattern", "")
         assert client.get("/passages", params=wanted).json() == plain(model.passages(pattern, **named))

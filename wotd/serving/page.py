@@ -1,4 +1,4 @@
-"""The page for people: four files of the package, read once."""
+"""The page for people: files of the package, read once."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 _PAGE = "page.html"
-_MEDIA_TYPES = {
-    _PAGE: "text/html",
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-}
+_MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def page_routes() -> APIRouter:
     """``/`` and what the page loads from ``/static/``."""
     router = APIRouter(include_in_schema=False)
-    folder = resources.files("wotd.serving") / "static"
-    files = {name: (folder / name).read_bytes() for name in _MEDIA_TYPES}
+    files = {
+        file.name: (file.read_bytes(), _MEDIA_TYPES[suffix])
+        for file in (resources.files("wotd.serving") / "static").iterdir()
+        if (suffix := f".{file.name.rpartition('.')[2]}") in _MEDIA_TYPES
+    }
 
     async def page() -> Response:
-        return Response(files[_PAGE], media_type=_MEDIA_TYPES[_PAGE])
+        return answer(_PAGE)
 
     async def static(name: str) -> Response:
         if name not in files:
             raise HTTPException(404)
-        return Response(files[name], media_type=_MEDIA_TYPES[name])
+        return answer(name)
+
+    def answer(name: str) -> Response:
+        content, kind = files[name]
+        return Response(content, media_type=kind)
 
     router.api_route("/", methods=["GET", "HEAD"])(page)
     router.api_route("/static/{name}", methods=["GET", "HEAD"])(static)

@@ -38,12 +38,18 @@ def passage_routes(served: Served) -> APIRouter:
         """All that is known of a work."""
         return WorkDetails(**_known(served.model, corpus))
 
-    def passages(id: _Pattern = "", work: str | None = None, limit: _Limit = 20, offset: _Offset = 0) -> Passages:
+    def passages(
+        id: _Pattern = "",
+        work: str | None = None,
+        limit: _Limit = 20,
+        offset: _Offset = 0,
+        turns: Annotated[bool, Query(description="Works take turns: the first passage of each, and so on.")] = False,
+    ) -> Passages:
         """Stored passages whose code matches, of all works or of one, in stored order."""
         model = served.model
         if work is not None:
             _known(model, work)
-        return model.passages(id, work=work, limit=limit, offset=offset)
+        return model.passages(id, work=work, limit=limit, offset=offset, turns=turns)
 
     def words(
         word: str,

@@ -1,142 +1,65 @@
-// Asks the server beside this page and shows its answers. Everything shown is set as text, never as HTML.
+// Starts the page: what the server holds decides which views there are, and the address which one is shown.
 
-const NEIGHBORS = 5;
-const WORKS_SHOWN = 100;
-const $ = (id) => document.getElementById(id);
+import { $, announce } from "./elements.js";
+import { attempt, showProblem } from "./problem.js";
+import { holdings } from "./holdings.js";
+import { parseHash } from "./route.js";
+import { showText, startTextView } from "./text_view.js";
+import { showExplore, startExploreView } from "./explore_view.js";
+import { showWord, startWordView } from "./word_view.js";
 
-async function ask(path, body) {
-  const options = body === undefined ? {} : {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch {
-    throw new Error("The server does not answer; is it still running?");
+const VIEWS = { text: showText, explore: showExplore, work: showExplore, word: showWord };
+const SECTIONS = { text: "text", explore: "explore", work: "explore", word: "word" };
+
+let shown = null;
+
+async function show() {
+  const hash = location.hash;
+  if (hash && !hash.startsWith("#/")) return; // a place on the page, such as the skip link's
+  const { hasEncoder, hasTexts } = await holdings();
+  const route = parseHash(hash) ?? { view: hasEncoder ? "text" : "explore", pattern: "" };
+  const possible = { text: hasEncoder, word: hasTexts }[route.view] ?? true;
+  const target = possible ? route : { view: "explore", pattern: "" };
+  const section = SECTIONS[target.view];
+  const moved = shown !== null && shown !== section;
+  shown = section;
+  for (const name of new Set(Object.values(SECTIONS))) {
+    $(`${name}-view`).hidden = name !== section;
+    $(`to-${name}`).toggleAttribute("aria-current", false);
   }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(sentence(answer.detail ?? `the server answered ${response.status}.`));
-  return answer;
+  $(`to-${section}`).setAttribute("aria-current", "page");
+  if (moved) $(`${section}-title`).focus();
+  await VIEWS[target.view](target);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
-const linkTo = (id, text = id) => element("a", { href: `#/${id}`, textContent: text });
-
-function showProblem(error) {
-  $("problem").textContent = error?.message ?? "";
-  $("problem").hidden = !error;
-}
-
-// --- encode
-
-async function encode(text) {
-  const [encoded] = (await ask("encode", { text })).results;
-  const { levels } = await ask(`describe/${encoded.id}`);
-  showResult(encoded, levels);
-  const { results } = await ask("neighbors", { text, k: NEIGHBORS });
-  $("near").hidden = false;
-  $("passages").replaceChildren(...results.map(passage));
-  $("status").textContent = `Semantic ID ${encoded.id}: ${encoded.names.join(", ")}`;
-}
-
-function showResult(encoded, levels) {
-  $("result").hidden = false;
-  $("id").textContent = encoded.id;
-  $("id").href = `#/${encoded.id}`;
-  $("outside").hidden = !encoded.out_of_domain;
-  $("levels").replaceChildren(...levels.map(({ level, name }, depth) => {
-    const sure = encoded.confidence[depth];
-    const percent = `${Math.round(sure * 100)} %`;
-    const meter = element("meter", { min: 0, max: 1, value: sure });
-    meter.setAttribute("aria-hidden", "true"); // the figure beside it says the same
-    const prefix = encoded.code.slice(0, depth + 1).join("-");
-    return element("tr", {},
-      element("th", { scope: "row", textContent: level.replaceAll("_", " ") }),
-      element("td", {}, linkTo(prefix, name)),
-      element("td", {}, meter, ` ${percent}`));
-  }));
-}
-
-function passage({ text, title, author, passage: place, id }) {
-  const source = [title, author].filter(Boolean).join(", ");
-  return element("li", {},
-    element("blockquote", { textContent: text ?? `(passage ${place}; its text is not kept)` }),
-    element("p", { className: "source" }, source ? `${source} · ` : "", linkTo(id)));
-}
-
-let busy = false;
-$("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const text = $("text").value;
-  if (busy) return;
-  busy = true;
-  $("form").querySelector("button").setAttribute("aria-disabled", "true");
-  $("status").textContent = "Encoding…";
-  $("result").hidden = $("near").hidden = true;
-  showProblem(null);
-  try {
-    await encode(text);
-  } catch (error) {
-    $("status").textContent = "";
-    showProblem(error);
-  } finally {
-    busy = false;
-    $("form").querySelector("button").removeAttribute("aria-disabled");
+function explainLimits({ hasEncoder, hasTexts, hasWorks, named }) {
+  const reasons = [];
+  if (!hasEncoder && !hasWorks) {
+    reasons.push("These IDs were learned from vectors alone, so there are no texts, works or names: " +
+      "codes can be browsed, but nothing can be read or searched.");
+  } else {
+    if (!hasEncoder) reasons.push("These artifacts know no embedding model, so no text can be given an ID.");
+    if (!hasTexts) reasons.push("They keep no texts of passages, so no word can be searched.");
+    if (!named) reasons.push("Levels have no names, so there is nothing to choose by; codes can be browsed.");
   }
-});
-
-$("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
-});
-
-// --- browse: the prefix stands after "#/", so that links, the back button and bookmarks work
-
-async function browse(moved) {
-  const prefix = location.hash.startsWith("#/") ? location.hash.slice(2) : "";
-  try {
-    const branch = await ask(prefix ? `browse/${encodeURIComponent(decodeURIComponent(prefix))}` : "browse");
-    showBranch(branch);
-    showProblem(null);
-    if (moved) $("browse-title").focus();
-  } catch (error) {
-    showProblem(error);
-  }
-}
-
-function showBranch({ id, names, passages, children, works }) {
-  const indices = id ? id.split("-") : [];
-  const steps = indices.map((_, depth) => linkTo(indices.slice(0, depth + 1).join("-"), names[depth]));
-  const path = [linkTo("", "All"), ...steps];
-  path.at(-1).setAttribute("aria-current", "page");
-  $("path").replaceChildren(...path.map((link) => element("li", {}, link)));
-  $("count").textContent = counted(passages, "passage");
-  $("children").replaceChildren(...children.map((child) => {
-    const link = linkTo(child.id, child.name);
-    link.append(element("small", { textContent: `${child.id} · ${counted(child.passages, "passage")}` }));
-    return element("li", {}, link);
-  }));
-  $("works-title").hidden = works.length === 0;
-  $("works-title").textContent = counted(works.length, "work");
-  $("works").replaceChildren(...works.slice(0, WORKS_SHOWN).map(({ title, author, id: own }) =>
-    element("li", {}, `${[title, author].filter(Boolean).join(", ")} · `, linkTo(own))));
-  if (works.length > WORKS_SHOWN) $("works").append(element("li", { textContent: "…" }));
+  $("limits").textContent = reasons.join(" ");
+  $("limits").hidden = reasons.length === 0;
+  $("to-text").parentElement.hidden = !hasEncoder;
+  $("to-word").parentElement.hidden = !hasTexts;
 }
 
 addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#/") || location.hash === "") browse(true);
+  showProblem(null);
+  attempt(show);
 });
 
-const { texts } = await ask("ping").catch(() => ({ texts: true }));
-$("form").hidden = !texts;
-$("wordless").hidden = texts;
-await browse(false);
+await attempt(async () => {
+  const held = await holdings();
+  explainLimits(held);
+  startTextView();
+  startExploreView(held);
+  startWordView(held);
+  document.body.dataset.ready = "true";
+  await show();
+  announce("");
+});
