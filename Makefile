@@ -5,6 +5,9 @@ VENV ?= .venv
 TORCH_ARGS ?=
 ARGS ?=
 LOGDIR ?= outputs
+ARTIFACTS ?=
+OUTPUT ?= model.tar.gz
+EMBEDDING_MODEL ?=
 WORKERS ?= 2
 SLOW_LIMIT ?= 10m
 
@@ -26,15 +29,17 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup choose-torch train tensorboard check format test test-slow wheel clean
+.PHONY: help venv setup choose-torch train tensorboard check format test test-slow wheel sagemaker-package clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  PYTHON=python3.12     the interpreter that makes $(VENV)"
-	@echo "  ARGS='seed=1'         more arguments for train, test and test-slow"
-	@echo "  TORCH_ARGS='…'        arguments of the pip install that brings another build of torch;"
-	@echo "                        https://pytorch.org/get-started/locally/ says which"
+	@echo "  PYTHON=python3.12      the interpreter that makes $(VENV)"
+	@echo "  ARGS='seed=1'          more arguments for train, test, test-slow and sagemaker-package"
+	@echo "  ARTIFACTS=DIR          what sagemaker-package packs, into OUTPUT (model.tar.gz);"
+	@echo "                         EMBEDDING_MODEL=1 packs the embedding model too"
+	@echo "  TORCH_ARGS='…'         arguments of the pip install that brings another build of torch;"
+	@echo "                         https://pytorch.org/get-started/locally/ says which"
 
 setup: $(INSTALLED) ## make .venv with everything; does nothing when it is up to date
 
@@ -84,6 +89,11 @@ test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (10m)
 
 wheel: $(INSTALLED) ## build dist/wotd-*.whl
 	$(BIN)/python -m build --wheel --no-isolation
+
+sagemaker-package: $(INSTALLED) ## model.tar.gz for an endpoint: make sagemaker-package ARTIFACTS=DIR
+	@test -n "$(ARTIFACTS)" || { echo "say which artifacts: make sagemaker-package ARTIFACTS=DIR" >&2; exit 1; }
+	$(BIN)/python -m wotd.deployment.package --artifacts "$(ARTIFACTS)" --output "$(OUTPUT)" \
+	  $(if $(filter-out 0,$(EMBEDDING_MODEL)),--embedding-model) $(ARGS)
 
 clean: ## remove what builds and checks left; .venv and outputs stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info

@@ -32,6 +32,10 @@ NOT_RUN = {
     "python -m wotd.train -m +experiment=minilm +sweep=learning_rate hydra/launcher=submitit_slurm": "wants Slurm",
     "python -m wotd.train -m +experiment=minilm +sweep=losses hydra/launcher=joblib": "test_sweeps.py runs such a one",
     "python -m wotd.train -m +experiment=minilm +sweep=optuna": "likewise, with trials that are few",
+    "make wheel && mkdir -p job": "test_training_toolkit.py runs jobs from such a folder",
+    '(cd job && echo "$(ls ./wotd-*.whl)': "likewise",
+    "from sagemaker.pytorch import PyTorch": "wants an AWS account",
+    "make sagemaker-package ARTIFACTS": "the same command follows, without make",
 }
 """Steps that are not tried, by how they begin, and why."""
 

@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def package(
         built = _checked(Path(wheel).expanduser()) if wheel else build_wheel(Path(temporary) / "wheel")
         contents |= {
             "code/inference.py": Path(inference.__file__),
-            "code/requirements.txt": _requirements(opened, carried=bool(model)).encode(),
+            "code/requirements.txt": requirements_of(opened, carried=bool(model)).encode(),
             f"code/{built.name}": built,
         }
         _write(contents, target)
@@ -145,7 +146,7 @@ def _embedding_model(
     return found
 
 
-def _requirements(artifacts: Artifacts, *, carried: bool) -> str:
+def requirements_of(artifacts: Artifacts, *, carried: bool) -> str:
     """What the toolkit installs; the folder of the wheel is found from the file itself, wherever it is unpacked."""
     settings: Mapping[str, Any] = artifacts.config["embedding"]["settings"]
     extras = [backend] if (backend := settings.get("backend")) in ("onnx", "openvino") else []
@@ -158,9 +159,9 @@ def _requirements(artifacts: Artifacts, *, carried: bool) -> str:
 
 def _write(contents: Mapping[str, Content], target: Path) -> None:
     """A tar of regular files: sorted, and without times, owners or names of this machine."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with (
             partial.open("wb") as file,
             gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed,
@@ -175,7 +176,8 @@ def _write(contents: Mapping[str, Content], target: Path) -> None:
     except OSError as error:
         raise ConfigurationError(f"--output {target} cannot be written: {error.strerror or error}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
