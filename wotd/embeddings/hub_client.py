@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from wotd.progress import shown
 from wotd.redaction import reason_of, redacted_logs
 
 Answer = TypeVar("Answer")
+
+_chatter = logging.getLogger("huggingface_hub._snapshot_download")
+"""Warns where nothing matches a pattern, of which the caller makes a sentence."""
 
 
 class HubAnswerError(Exception):
@@ -48,6 +52,7 @@ def snapshot(
     """
     from huggingface_hub import snapshot_download
 
+    _chatter.setLevel(logging.ERROR)
     return Path(
         asked(
             lambda: snapshot_download(

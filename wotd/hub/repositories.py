@@ -6,6 +6,7 @@ Where the hub is, who asks and whether it may be asked at all is what HF_ENDPOIN
 from __future__ import annotations
 
 import glob
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -92,15 +93,15 @@ def stored(artifacts: Artifacts, address: str, *, revision: str | None, private:
             raise HubAnswerError("it is there already and public, but was to be private")
         if branch:
             api.create_branch(repository, branch=branch, exist_ok=True)
-        done = api.create_commit(
-            repository,
-            [
-                CommitOperationAdd(path_in_repo=place.folder + name, path_or_fileobj=artifacts.folder / name)
-                for name in (*artifacts.config["files"], CONFIG)
-            ],
-            commit_message=message or f"Artifacts of wotd {__version__}",
-            revision=branch,
-        )
+        files = [
+            CommitOperationAdd(path_in_repo=place.folder + name, path_or_fileobj=artifacts.folder / name)
+            for name in (*artifacts.config["files"], CONFIG)
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # such as of codes.parquet, which is no data set
+            done = api.create_commit(
+                repository, files, commit_message=message or f"Artifacts of wotd {__version__}", revision=branch
+            )
         return str(done.commit_url)
 
     return _asked("cannot be written to", address, send)
