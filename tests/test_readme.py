@@ -36,6 +36,10 @@ NOT_RUN = {
     '(cd job && echo "$(ls ./wotd-*.whl)': "likewise",
     "from sagemaker.pytorch import PyTorch": "wants an AWS account",
     "make sagemaker-package ARTIFACTS": "the same command follows, without make",
+    "wotd push --artifacts $A hf://": "wants a hub; tests/hub/test_repositories.py has one",
+    "wotd push --artifacts $A s3://": "wants a bucket; tests/hub/test_buckets.py has one",
+    "wotd pull hf://": "wants a hub, likewise",
+    "wotd encode --artifacts hf://": "wants a hub, likewise",
 }
 """Steps that are not tried, by how they begin, and why."""
 

@@ -21,6 +21,8 @@ from wotd.errors import ArtifactError, InputError
 from wotd.hub import open_artifacts, pull, push
 from wotd.hub.addresses import HubAddress
 
+pytest_plugins = ("artifact_fixtures",)
+
 PLACE = "hf://user/fog"
 UNUSED_PORT = "http://127.0.0.1:9"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from reported_runs import METRICS, RUN, config_of, with_texts, with_vectors
 
 from wotd.embeddings import Embedder
@@ -60,6 +62,42 @@ def test_without_labels_the_card_does_not_speak_of_them(tmp_path: Path) -> None:
     assert "| … by shared prefix |  |  | 0.125 |" in card
     assert "## Labels" not in card
     assert sorted(path.stem for path in (folder / "plots").iterdir()) == ["codebook_usage", "hierarchy"]
+
+
+def front_matter(folder: Path, **config: object) -> dict[str, object]:
+    _, written, rest = card_of(folder, **config).split("---\n", 2)
+    assert rest.startswith("\n# Semantic IDs\n")
+    return yaml.safe_load(written)
+
+
+def test_what_model_hubs_read(tmp_path: Path, embedder: Embedder) -> None:
+    folder = with_texts(tmp_path / "a", embedder)
+    tags = ["semantic-ids", "vector-quantization", "literature"]
+    assert front_matter(folder) == {"library_name": "wotd", "tags": tags}, "no work says its language or licence"
+    stated(folder, language=["en-GB", "en", "la", "en"], licence=["CC0-1.0"] * 4)
+    model = {"fingerprint": {"model": "sentence-transformers/all-MiniLM-L6-v2"}}
+    assert front_matter(folder, embedding=model) == {
+        "library_name": "wotd",
+        "tags": tags,
+        "language": ["en", "la"],
+        "license": "cc0-1.0",
+        "base_model": "sentence-transformers/all-MiniLM-L6-v2",
+    }
+    stated(folder, language=["en", "en", "en", None], licence=["MIT", "MIT", "Apache-2.0", "MIT"])
+    assert front_matter(folder) == {"library_name": "wotd", "tags": tags}
+    stated(folder, language=["english: yes"] * 4, licence=["Public domain in the USA."] * 4)
+    assert front_matter(folder) == {"library_name": "wotd", "tags": tags}
+    assert front_matter(with_vectors(tmp_path / "b"))["tags"] == tags[:2]
+
+
+def stated(folder: Path, **facts: list[str | None]) -> None:
+    """Let the works state these, one each."""
+    file = folder / "semantic_ids.json"
+    data = json.loads(file.read_text())
+    for number, work in enumerate(data["corpora"].values()):
+        said = {name: values[number] for name, values in facts.items()}
+        work["facts"] = {name: {"value": value, "origin": "stated"} for name, value in said.items() if value}
+    file.write_text(json.dumps(data))
 
 
 def test_a_card_that_is_written_again_is_the_same(tmp_path: Path, embedder: Embedder) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from wotd.artifacts import CARD
 from wotd.charts import save_png
@@ -12,13 +15,18 @@ from wotd.report.findings import Findings
 from wotd.report.pictures import Picture
 from wotd.report.tables import Table
 
+_HUB_LICENCES = frozenset(
+    {"apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "pddl"}
+)
+"""Licences by the names that model hubs have for them, those that texts are under."""
+
 
 def write_card(findings: Findings) -> None:
     """Write ``README.md`` and ``plots/`` into the folder, in the place of those that are there."""
     plots = findings.folder / "plots"
     plots.mkdir(exist_ok=True)
     parts = [
-        f"# Semantic IDs\n\n{tables.heading(findings)}\n\n{_use(findings)}",
+        f"{_front_matter(findings)}\n\n# Semantic IDs\n\n{tables.heading(findings)}\n\n{_use(findings)}",
         _table(tables.main_figures(findings)),
         *_drawn(plots, pictures.of_codes(findings)),
         *_drawn(plots, pictures.of_hierarchy(findings)),
@@ -35,6 +43,30 @@ def write_card(findings: Findings) -> None:
     ]
     card = "\n\n".join(part for part in parts if part)
     (findings.folder / CARD).write_text(f"{card}\n", encoding="utf-8")
+
+
+def _front_matter(findings: Findings) -> str:
+    """What model hubs read: how to load it, what it is about; language and licence where all works state one."""
+    facts: dict[str, Any] = {
+        "library_name": "wotd",
+        "tags": ["semantic-ids", "vector-quantization", *(["literature"] if findings.works else [])],
+    }
+    languages = {language.lower().partition("-")[0] for language in _stated(findings, "language")}
+    if languages and all(len(language) in (2, 3) and language.isalpha() for language in languages):
+        facts["language"] = sorted(languages)
+    licences = {licence.lower() for licence in _stated(findings, "licence")}
+    if len(licences) == 1 and licences <= _HUB_LICENCES:
+        facts["license"] = licences.pop()
+    model = findings.config["embedding"]["fingerprint"]["model"] if findings.config.get("embedding") else ""
+    if "/" in model:
+        facts["base_model"] = model
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False)}---"
+
+
+def _stated(findings: Findings, fact: str) -> set[str]:
+    """What works say of a fact; nothing unless each of them says it."""
+    values = [work.get("facts", {}).get(fact, {}).get("value") for work in findings.works.values()]
+    return set(map(str, values)) if values and all(values) else set()
 
 
 def _use(findings: Findings) -> str:
