@@ -40,6 +40,9 @@ NOT_RUN = {
     "wotd push --artifacts $A s3://": "wants a bucket; tests/hub/test_buckets.py has one",
     "wotd pull hf://": "wants a hub, likewise",
     "wotd encode --artifacts hf://": "wants a hub, likewise",
+    "make up": "wants Docker; tests/deployment/container says what of it is tried where there is none",
+    "make image": "wants Docker, likewise",
+    "docker run": "wants Docker, likewise",
 }
 """Steps that are not tried, by how they begin, and why."""
 
