@@ -168,6 +168,17 @@ def test_serve_listens_to_other_machines_where_the_image_says(tmp_path: Path) ->
     assert done.stdout.splitlines() == ["serve", "--host", "0.0.0.0", "--port", "8080", "--artifacts", "a b"]
 
 
+def test_a_training_goes_on_where_one_was_stopped(tmp_path: Path) -> None:
+    spy = tmp_path / "wotd-train"
+    spy.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    spy.chmod(0o755)
+    words = ["+experiment=lsa", f"hydra.run.dir={tmp_path}/a run"]
+    assert entered("train", *words, path=str(tmp_path)).stdout.splitlines() == words
+    (tmp_path / "a run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "a run" / "checkpoints" / "last.ckpt").touch()
+    assert entered("train", *words, path=str(tmp_path)).stdout.splitlines() == ["ckpt_path=last", *words]
+
+
 # --- compose
 
 
