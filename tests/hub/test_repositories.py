@@ -78,7 +78,7 @@ def test_addresses(address: str, parts: tuple[str, str, str | None]) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["hf://user", "hf://", "hf:///a/b", "hf://a/b/../c", "hf://../b", "hf://a/b@", "hf:::a"]
+    "address", ["hf://user", "hf://", "hf:///a/b", "hf://a/b/../c", "hf://../b", "hf://a/b@", "hf://a/b@../c", "hf:::a"]
 )
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ArtifactError, match=r"expected hf://user/name\[/folder\]\[@revision\]\.$"):
@@ -158,6 +158,8 @@ def test_texts_can_be_left_out(hub: LocalHub, text_artifacts: Path, tmp_path: Pa
         if path.suffix in (".html", ".md", ".json", ".yaml"):
             assert not [text for text in everywhere if text in path.read_text()], path
     assert (folder / "README.md").is_file()
+    text = "the cold sea and the river"
+    assert SemanticIDModel.load(PLACE).encode([text]) == SemanticIDModel.load(text_artifacts).encode([text])
 
 
 # --- refusals

@@ -37,7 +37,7 @@ class HubAddress:
             ArtifactError: if it is none of the hub.
         """
         found = _HUB.fullmatch(address)
-        if found is None or ".." in found[2].split("/"):
+        if found is None or ".." in found[2].split("/") or ".." in (found[3] or ""):
             raise ArtifactError(f"artifacts is {redacted(address)}; expected hf://user/name[/folder][@revision].")
         return cls(found[1], f"{found[2][1:]}/" if found[2] else "", found[3])
 

@@ -150,7 +150,7 @@ def _told(fails: str) -> Iterator[None]:
         with redacted_logs():
             yield
         return
-    except (WOTDError, KeyboardInterrupt):
+    except WOTDError:
         raise
     except FileNotFoundError as error:
         reason = f"there is no such place ({reason_of(error)})"
