@@ -20,6 +20,7 @@ from running_server import running, serving
 from wotd import SemanticIDModel
 from wotd.errors import ConfigurationError
 from wotd.serving import ServerSettings, create_app, serve
+from wotd.serving.formats import written
 
 pytest_plugins = ("artifact_fixtures",)
 
@@ -65,6 +66,20 @@ def test_texts_are_encoded_as_the_model_does(client: httpx.Client, model: Semant
 def test_one_text_and_its_least_confidence(client: httpx.Client, model: SemanticIDModel) -> None:
     response = client.post("/encode", json={"text": TEXTS[0], "min_confidence": 1})
     assert response.json() == {"results": [model.encode(TEXTS[0], min_confidence=1)[0].to_mapping()]}
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/jsonlines", "text/csv"])
+def test_invocations_speak_the_types_of_batch_jobs(client: httpx.Client, model: SemanticIDModel, accept: str) -> None:
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    headers = {"content-type": "application/jsonlines", "accept": accept}
+    response = client.post("/invocations", content=lines, headers=headers)
+    content, media_type = written(model.encode(TEXTS), accept)
+    assert response.text == content
+    assert response.headers["content-type"].startswith(media_type)
+    refused = client.post("/invocations", content=lines, headers={"content-type": "image/png"})
+    assert (refused.status_code, "image/png is not taken" in detail(refused)) == (415, True)
+    refused = client.post("/invocations", content=lines, headers={**headers, "accept": "image/png"})
+    assert (refused.status_code, "accept is image/png" in detail(refused)) == (406, True)
 
 
 def test_neighbors(client: httpx.Client, model: SemanticIDModel) -> None:

@@ -15,11 +15,11 @@ from starlette.middleware.cors import CORSMiddleware
 from wotd import __version__
 from wotd.errors import EmbeddingError, InputError, WOTDError
 from wotd.inference import SemanticIDModel
-from wotd.serving import payload
 from wotd.serving.access import ApiKey
 from wotd.serving.answers import Problem
 from wotd.serving.batching import BusyError
 from wotd.serving.bodies import BodyLimits
+from wotd.serving.formats import status_of
 from wotd.serving.middleware import RequestCount, SecurityHeaders, UnexpectedErrors
 from wotd.serving.page import page_routes
 from wotd.serving.routes.docs import docs_routes
@@ -88,7 +88,7 @@ async def _user_error(_: Request, error: Exception) -> JSONResponse:
     """A sentence of ours; 503 where only who runs the server can mend it, or time will."""
     status, headers = 400, {}
     if isinstance(error, InputError):
-        status = 400 if isinstance(error, payload.MalformedError) else 422
+        status = status_of(error)
     elif isinstance(error, BusyError):
         status, headers = 503, {"retry-after": str(error.retry_seconds)}
     elif isinstance(error, EmbeddingError):

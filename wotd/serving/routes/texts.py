@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from wotd.inference import SemanticIDModel
 from wotd.semantic_ids import SemanticID
-from wotd.serving import payload
-from wotd.serving.answers import Decoded, DecodedID, Encoded, Found
+from wotd.serving import formats, payload
+from wotd.serving.answers import Decoded, DecodedID, Encoded, Found, Problem
 from wotd.serving.served import Served
 
 
@@ -24,6 +24,15 @@ def text_routes(served: Served) -> APIRouter:
         wanted = await to_thread.run_sync(payload.read_texts, await request.body())
         _, read = await served.read(wanted.texts)
         return Encoded(results=[each.encoded.confident(wanted.min_confidence) for each in read])
+
+    async def invocations(request: Request) -> Response:
+        """As /encode, for SageMaker: JSON, JSON lines, CSV or text in; JSON, JSON lines or CSV out, as Accept says."""
+        kind = request.headers.get("content-type") or formats.JSON
+        wanted = await to_thread.run_sync(formats.read_request, await request.body(), kind)
+        _, read = await served.read(wanted.texts)
+        results = [each.encoded.confident(wanted.min_confidence) for each in read]
+        content, media_type = formats.written(results, request.headers.get("accept", "*/*"))
+        return Response(content, media_type=media_type)
 
     async def near(wanted: payload.NeighborsRequest) -> Found:
         model, [read] = await served.read([wanted.text])
@@ -43,9 +52,18 @@ def text_routes(served: Served) -> APIRouter:
         return await to_thread.run_sync(_decoded, served.model, wanted)
 
     router.post("/encode", openapi_extra=_body(payload.TEXTS_SCHEMA), tags=["texts"])(encode)
+    lines: dict[str, Any] = {kind: {"schema": {}} for kind in (formats.JSON_LINES, formats.CSV, formats.PLAIN)}
     router.post(
-        "/invocations", openapi_extra=_body(payload.TEXTS_SCHEMA), summary="As /encode, for SageMaker", tags=["texts"]
-    )(encode)
+        "/invocations",
+        openapi_extra=_body(payload.TEXTS_SCHEMA, **lines),
+        response_class=Response,
+        responses={
+            200: {"model": Encoded, "content": {kind: lines[kind] for kind in (formats.JSON_LINES, formats.CSV)}},
+            406: {"model": Problem},
+            415: {"model": Problem},
+        },
+        tags=["texts"],
+    )(invocations)
     router.get("/neighbors", tags=["texts"])(neighbors)
     router.post("/neighbors", openapi_extra=_body(payload.NEIGHBORS_SCHEMA), tags=["texts"])(neighbors_of_body)
     router.post("/decode", openapi_extra=_body(payload.CODES_SCHEMA), tags=["IDs"])(decode)
@@ -66,6 +84,6 @@ def _decoded(model: SemanticIDModel, wanted: list[SemanticID]) -> Decoded:
     )
 
 
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
+def _body(schema: dict[str, Any], **others: Any) -> dict[str, Any]:
     """What the API's description says of a body that the route reads itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {formats.JSON: {"schema": schema}, **others}}}
