@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from pathlib import Path
 from typing import Any
+
+ANSWERS = "answers: "
 
 
 class Context:
@@ -31,19 +32,22 @@ class Context:
         self.content_type = value
 
 
-def main(service_name: str, model_dir: str, requests: str) -> None:
+def main(service_name: str, model_dir: str) -> None:
+    """Answer lines of requests, a JSON list each, with lines of answers."""
     if service_name == "pytorch":
         from sagemaker_pytorch_serving_container.handler_service import HandlerService as Service
     else:
         from sagemaker_inference.default_handler_service import DefaultHandlerService as Service
     service = Service()
     service.initialize(Context(model_dir, {}))
-    answers: list[dict[str, Any]] = []
-    for request in json.loads(Path(requests).read_text(encoding="utf-8")):
-        context = Context(model_dir, request["headers"])
-        (body,) = service.handle([{"body": base64.b64decode(request["body"])}], context)
-        answers.append({"status": context.status, "type": context.content_type, "body": body})
-    sys.stdout.write(f"answers: {json.dumps(answers)}\n")
+    for line in sys.stdin:
+        answers: list[dict[str, Any]] = []
+        for request in json.loads(line):
+            context = Context(model_dir, request["headers"])
+            (body,) = service.handle([{"body": base64.b64decode(request["body"])}], context)
+            answers.append({"status": context.status, "type": context.content_type, "body": body})
+        sys.stdout.write(f"{ANSWERS}{json.dumps(answers)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -131,6 +131,66 @@ def test_other_endings_are_told_too(
     assert container.failure.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("rank", "status", "failure"),
+    [
+        ({}, 143, "training was stopped before its end and has left nothing to go on from; a job that has a place"),
+        ({"RANK": "0"}, 143, "training was stopped before its end and"),
+        ({"RANK": "3"}, 0, ""),
+    ],
+)
+def test_an_end_by_sigterm_is_the_first_process_to_tell(
+    container: Container, monkeypatch: pytest.MonkeyPatch, rank: dict[str, str], status: int, failure: str
+) -> None:
+    def stop(_) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(train, "run", stop)
+    assert train.main({**container.environment, **rank}) == status
+    assert (container.failure or "")[: len(failure)] == failure
+
+
+def test_of_several_processes_the_reason_of_the_first_to_fail_stays(container: Container) -> None:
+    for text in ('{"seeed": 1}', '{"sed": 1}'):
+        assert train.main({**container.environment, "SM_HPS": text, "RANK": "0"}) == 1
+    assert "'seeed'" in container.failure
+
+
+def test_a_job_with_a_place_for_checkpoints_goes_on_from_there(container: Container) -> None:
+    write_vectors(container.channel("vectors") / "mine.npy")
+    container.set(**{"model.level_sizes": "[4, 4]"})
+    kept = container.base / "elsewhere"
+    kept.mkdir()
+    container.environment["WOTD_CHECKPOINTS"] = str(kept)
+    assert train.main(container.environment) == 0
+    assert {path.name for path in (kept / "run").iterdir()} == {"checkpoints", "csv"}
+    assert sorted(path.name for path in (container.output / "data").iterdir()) == [
+        "csv", "plots", "report.html", "training_config.yaml", "training_results.json",
+    ]  # fmt: skip
+
+    container.set(**{"model.level_sizes": "[4, 4]", "trainer.max_epochs": "2"})
+    assert train.main(container.environment) == 0
+    results = json.loads((container.output / "data/training_results.json").read_text(encoding="utf-8"))
+    assert results["counts"]["epochs"] == 2
+    assert "ckpt_path: last" in (container.model / "training_config.yaml").read_text(encoding="utf-8")
+
+    container.set(**{"model.level_sizes": "[8, 8]"})
+    assert train.main(container.environment) == 1
+    assert "whose model has another shape" in container.failure
+
+
+@pytest.mark.slow
+def test_processes_of_one_host_make_one_run(container: Container) -> None:
+    write_vectors(container.channel("vectors") / "mine.npy")
+    settings = {"model.level_sizes": "[4, 4]", "trainer.devices": "2", "trainer.accelerator": "cpu"}
+    container.set(**settings, **{"data.batch_size": "20"})
+    done = container.run_script()
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((container.output / "data/training_results.json").read_text(encoding="utf-8"))["counts"]
+    assert counts["steps"] == counts["train"] // 40
+    assert SemanticIDModel.load(container.model).level_sizes == (4, 4)
+
+
 def test_a_failure_that_cannot_be_written_still_ends_the_job(container: Container) -> None:
     (container.base / "file").touch()
     container.environment |= {"SM_HPS": "{", "SM_OUTPUT_DIR": str(container.base / "file/output")}

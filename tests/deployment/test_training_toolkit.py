@@ -27,7 +27,7 @@ from wotd.deployment import train
 pytest_plugins = ("sagemaker_image",)
 pytestmark = pytest.mark.slow
 
-EPOCHS = 30
+EPOCHS = 20
 SETTINGS = {
     "name": json.dumps(json.dumps("1984")),  # a text, though it reads as a number
     "data.batch_size": "32",
@@ -156,15 +156,15 @@ def test_an_interrupted_job_goes_on_in_another_container(
     assert epochs_seen(second) == EPOCHS, "the curves go on, too"
 
 
-def test_two_hosts_make_one_run(image_with_wotd: Environment, tmp_path: Path) -> None:
+@pytest.mark.parametrize("launcher", ["ours", "the toolkit's"])
+def test_two_hosts_make_one_run(launcher: str, image_with_wotd: Environment, tmp_path: Path) -> None:
     hosts = ("127.0.0.1", "localhost")
     jobs = [Job(image_with_wotd, tmp_path / f"host-{host}", host=host, hosts=hosts) for host in hosts]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     for job in jobs:
         job.set(**{"trainer.max_epochs": "2"})
-    processes = [job.start(MASTER_PORT=port) for job in jobs]
+    ours = {"MASTER_PORT": str(free_port())}
+    options = ours if launcher == "ours" else with_torch_distributed(image_with_wotd, tmp_path)
+    processes = [job.start(**options) for job in jobs]
     said = [process.communicate(timeout=240)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert all((job.output / "success").exists() for job in jobs)
@@ -174,6 +174,35 @@ def test_two_hosts_make_one_run(image_with_wotd: Environment, tmp_path: Path) ->
     assert SemanticIDModel.load(jobs[0].model).level_sizes == (4, 4)
     assert list(jobs[1].model.iterdir()) == []
     assert list((jobs[1].output / "data").iterdir()) == []
+
+
+def with_torch_distributed(image: Environment, folder: Path) -> dict[str, str]:
+    """Variables of an image whose framework module starts jobs with the toolkit's torchrun, as PyTorch's image does
+    where a job asks for the distribution ``torch_distributed``.
+    """
+    (folder / "container.py").write_text(
+        "from sagemaker_training import entry_point, environment, runner\n"
+        "def main():\n"
+        "    job, kind = environment.Environment(), runner.RunnerType.TorchDistributed\n"
+        "    given = job.module_dir, job.user_entry_point, job.to_cmd_args(), job.to_env_vars()\n"
+        "    entry_point.run(*given, capture_error=True, runner_type=kind)\n",
+        encoding="utf-8",
+    )
+    torchrun = folder / "torchrun"
+    torchrun.write_text(f'#!/bin/sh\nexec {image.python} -m torch.distributed.run "$@"\n', encoding="utf-8")
+    torchrun.chmod(0o755)
+    return {
+        "SAGEMAKER_TRAINING_MODULE": "container:main",
+        "PYTHONPATH": str(folder),
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
