@@ -36,6 +36,7 @@ NOT_RUN = {
     '(cd job && echo "$(ls ./wotd-*.whl)': "likewise",
     "from sagemaker.pytorch import PyTorch": "wants an AWS account",
     "make sagemaker-package ARTIFACTS": "the same command follows, without make",
+    "curl -s localhost:8080/encode": "wants the server that the step before has stopped again",
     "wotd push --artifacts $A hf://": "wants a hub; tests/hub/test_repositories.py has one",
     "wotd push --artifacts $A s3://": "wants a bucket; tests/hub/test_buckets.py has one",
     "wotd pull hf://": "wants a hub, likewise",
