@@ -28,7 +28,7 @@ export function startExploreView(held) {
   });
   $("explore-pickers").hidden = !held.named;
   $("explore-pickers").addEventListener("submit", (event) => event.preventDefault());
-  tree = makeTree($("tree"), held.levels.length);
+  tree = makeTree($("tree"), held);
   $("tree-box").open = matchMedia(WIDE).matches;
 }
 
@@ -65,7 +65,7 @@ async function kind(held, pattern) {
   ]);
   const names = namesOf(held, pattern);
   const heading = element("h3", { tabIndex: -1, className: "kind" },
-    names.length ? names.join(", ") : "All IDs", pattern ? " " : "", pattern ? linkToID(pattern) : null);
+    pattern && held.named ? `${names.join(", ")} ` : "", pattern ? linkToID(pattern) : "All IDs");
   const parts = [heading, element("p", {
     className: "hint",
     textContent: held.hasWorks ? `${counted(passages.total, "passage")}, ${counted(works.total, "work")}`
@@ -102,7 +102,7 @@ async function showPlace(held, pattern, turn) {
   const caption = (node) => {
     const named = node && namesOf(held, node.id).join(", ");
     $("sunburst-caption").textContent = node ? `${named} · ${node.id} · ${counted(node.passages, "passage")}`
-      : below.children.length ? "Each ring is a level; the wider, the more passages." : "";
+      : below.children.length ? "Each ring is a level; wider sectors hold more." : "";
   };
   const go = (id) => {
     location.hash = hashOfID(id);

@@ -5,10 +5,11 @@ import { agrees } from "./pattern.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 // Radii of the centre and of each ring's outer edge, by how many rings there are.
-const RADII = [[50], [50, 150], [50, 138, 200], [50, 138, 184, 200]];
+const RADII = [[50], [50, 170], [50, 138, 200], [50, 138, 184, 200]];
 const LETTER = [6.1, 5.6]; // mean width of a letter on the rings that have labels
 const LINE = 13;
 const THINNEST = 0.003; // radians; narrower sectors cannot be seen
+const MANY = 100; // sectors of a ring, beyond which borders would hide them
 const FULL = 2 * Math.PI;
 
 function shape(tag, attributes, text) {
@@ -65,6 +66,7 @@ function label({ node, from, to, ring }, radii) {
 export function drawSunburst({ tree, pattern, title, hue, go, up, hover }) {
   const svg = shape("svg", { viewBox: "-202 -202 404 404", role: "img", "aria-label": title });
   const drawn = sectors(tree);
+  if (drawn.filter(({ ring }) => ring === 0).length > MANY) svg.classList.add("fine");
   const radii = RADII[Math.max(0, ...drawn.map(({ ring }) => ring + 1))];
   for (const sector of drawn) {
     const path = shape("path", { d: outline(sector, radii), class: `sector ring-${sector.ring}` });

@@ -5,19 +5,19 @@ import { hierarchy } from "./hierarchy.js";
 import { attempt } from "./problem.js";
 import { hashOfID } from "./route.js";
 
-/** A tree in a place; `depth` is how many levels there are. */
-export function makeTree(place, depth) {
+/** A tree in a place, of what the server holds. */
+export function makeTree(place, { levels, named }) {
   const items = new Map();
   let root = null;
 
   function item(node) {
     const link = element("a", { href: hashOfID(node.id) },
-      element("span", { textContent: node.name }),
-      element("small", { textContent: `${node.id} · ${node.passages.toLocaleString("en")}` }));
+      element("span", { textContent: named ? node.name : node.id }),
+      element("small", { textContent: (named ? `${node.id} · ` : "") + node.passages.toLocaleString("en") }));
     link.querySelector("small").append(element("span", { className: "unseen", textContent: " passages" }));
     const made = { node, link, list: null };
     items.set(node.id, made);
-    if (node.id.split("-").length >= depth) return element("li", { className: "leaf" }, link);
+    if (node.id.split("-").length >= levels.length) return element("li", { className: "leaf" }, link);
     const below = `below-${node.id}`;
     const button = element("button", {
       type: "button", className: "twist",
