@@ -272,12 +272,17 @@ class Library:
 
     def by_id(self, rows: NDArray[np.int64], depth: int) -> list[tuple[SemanticID, NDArray[np.int64]]]:
         """Rows grouped by the first levels of their code, the largest group first, then in order of ID."""
-        prefixes_KL, group_N = np.unique(self.codes_CL[self._grouped.code_N[rows], :depth], axis=0, return_inverse=True)
-        counts_K = np.bincount(group_N.reshape(-1), minlength=len(prefixes_KL))
-        parts = np.split(rows[np.argsort(group_N.reshape(-1), kind="stable")], np.cumsum(counts_K)[:-1])
+        begins_C = np.ones(
+            len(self.codes_CL), dtype=np.bool_
+        )  # codes are in order, so those of a prefix stand together
+        begins_C[1:] = (np.diff(self.codes_CL[:, :depth], axis=0) != 0).any(1)
+        prefixes_KL = self.codes_CL[begins_C, :depth]
+        prefix_N = (np.cumsum(begins_C) - 1)[self._grouped.code_N[rows]]
+        groups, counts = np.unique(prefix_N, return_counts=True)
+        parts = np.split(rows[np.argsort(prefix_N, kind="stable")], np.cumsum(counts)[:-1])
         return [
-            (SemanticID(tuple(prefixes_KL[group].tolist())), parts[group])
-            for group in np.argsort(-counts_K, kind="stable")
+            (SemanticID(tuple(prefixes_KL[groups[place]].tolist())), parts[place])
+            for place in np.argsort(-counts, kind="stable")
         ]
 
     def by_work(self, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -292,8 +297,7 @@ class Library:
 
     def in_turns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same rows, works taking turns: the first of each work, in order, then the second of each, and so on."""
-        corpora = self._table["corpus"].combine_chunks().take(rows).dictionary_encode()
-        work_N = corpora.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        work_N = self._work_N[rows]
         order = np.argsort(work_N, kind="stable")
         ends = np.flatnonzero(np.diff(work_N[order])) + 1
         starts = np.concatenate([[0], ends]) if len(rows) else ends
@@ -363,6 +367,12 @@ class Library:
     @cached_property
     def _table(self) -> Any:
         return self._artifacts.codes()
+
+    @cached_property
+    def _work_N(self) -> NDArray[np.int64]:  # noqa: N802  shape letters
+        """A number for the work of each passage, the same for the same work."""
+        indices = self._table["corpus"].dictionary_encode().combine_chunks().indices
+        return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
     @cached_property
     def _grouped(self) -> _CodeGroups:

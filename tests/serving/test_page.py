@@ -443,7 +443,7 @@ def test_texts_and_titles_are_shown_as_they_are(browser: Any, text_artifacts: Pa
         page.wait_for_selector("#chosen table")
         assert page.inner_text("#chosen h3").startswith(hostile)
         assert page.locator("main img, main b").count() == 0
-        assert page.title() == "wotd: semantic IDs of literature"
+        assert page.title() == "Explore · wotd, semantic IDs of literature"
         assert page.complaints == []
 
 

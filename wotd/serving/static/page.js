@@ -12,8 +12,19 @@ const VIEWS = { text: showText, explore: showExplore, work: showExplore, word: s
 const SECTIONS = { text: "text", explore: "explore", work: "explore", word: "word" };
 
 let shown = null;
+let latest = 0;
 
 async function show() {
+  latest += 1;
+  const turn = latest;
+  try {
+    await showRoute();
+  } catch (error) {
+    if (turn === latest) throw error; // what goes wrong with a view that was left is nobody's business
+  }
+}
+
+async function showRoute() {
   const hash = location.hash;
   if (hash && !hash.startsWith("#/")) return; // a place on the page, such as the skip link's
   const { hasEncoder, hasTexts } = await holdings();
@@ -28,6 +39,7 @@ async function show() {
     $(`to-${name}`).toggleAttribute("aria-current", false);
   }
   $(`to-${section}`).setAttribute("aria-current", "page");
+  document.title = `${$(`${section}-title`).textContent} · wotd, semantic IDs of literature`;
   if (moved) $(`${section}-title`).focus();
   await VIEWS[target.view](target);
 }
