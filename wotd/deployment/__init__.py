@@ -1,4 +1,5 @@
-"""Scripts that SageMaker runs: training in script mode, and inference behind its toolkit.
+"""What runs on other people's machines: scripts and the archive for SageMaker, and a container image.
 
-Each also works when it is copied alone beside an installed ``wotd``.
+The scripts, :mod:`~wotd.deployment.train` and :mod:`~wotd.deployment.inference`, also work when they are copied alone
+beside an installed ``wotd``; :mod:`~wotd.deployment.package` makes the archive.
 """
