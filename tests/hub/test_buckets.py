@@ -60,8 +60,11 @@ def test_there_and_back(vectors_sent: Path, tmp_path: Path) -> None:
 
 
 def test_another_client_changed_them(vectors_sent: Path, texts_sent: Path) -> None:
+    import s3fs
+
     push(vectors_sent, PLACE)
     first = open_artifacts(PLACE)
+    s3fs.S3FileSystem().ls(PLACE)  # which the client remembers
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = [sys.executable, "-m", "wotd.cli", "push", "--artifacts", str(texts_sent), PLACE]
     assert subprocess.run(program, env=environment, capture_output=True, check=True).stdout.decode() == f"{PLACE}\n"

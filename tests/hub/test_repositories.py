@@ -16,7 +16,7 @@ import pytest
 from hub.local_hub import OWNER_TOKEN, LocalHub, running
 
 from wotd import SemanticIDModel
-from wotd.artifacts import CONFIG
+from wotd.artifacts import CONFIG, listed_files
 from wotd.errors import ArtifactError, InputError
 from wotd.hub import open_artifacts, pull, push
 from wotd.hub.addresses import HubAddress
@@ -114,6 +114,19 @@ def test_only_what_the_config_lists_is_fetched_and_once(hub: LocalHub, vectors_s
     assert hub.asked == ["GET /api/models/user/fog/revision/main"]
 
 
+def test_all_files_are_of_one_commit(
+    hub: LocalHub, vectors_sent: Path, texts_sent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(vectors_sent, PLACE)
+
+    def read_while_others_push(folder: Path) -> list[str]:
+        push(texts_sent, PLACE)
+        return listed_files(folder)
+
+    monkeypatch.setattr("wotd.hub.repositories.listed_files", read_while_others_push)
+    assert open_artifacts(PLACE).config == open_artifacts(vectors_sent).config
+
+
 def test_revisions_branches_and_folders(hub: LocalHub, vectors_sent: Path, texts_sent: Path) -> None:
     push(vectors_sent, PLACE)
     commit = hub.repositories["user/fog"].branches["main"]
@@ -158,6 +171,7 @@ def test_texts_can_be_left_out(hub: LocalHub, text_artifacts: Path, tmp_path: Pa
         if path.suffix in (".html", ".md", ".json", ".yaml"):
             assert not [text for text in everywhere if text in path.read_text()], path
     assert (folder / "README.md").is_file()
+    assert (folder / "report.html").is_file()
     text = "the cold sea and the river"
     assert SemanticIDModel.load(PLACE).encode([text]) == SemanticIDModel.load(text_artifacts).encode([text])
 

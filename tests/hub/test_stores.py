@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -120,6 +122,27 @@ def test_what_has_not_changed_is_not_fetched_again(
     assert second.folder != first
     assert (second.folder / "README.md").read_text() == "# another card\n"
     assert len(kept(cache)) == 2, "who still uses the first has it still"
+
+
+def test_who_comes_at_the_same_time_waits(
+    vectors_sent: Path, memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(vectors_sent, PLACE)
+    opened = []
+    whole = type(memory).open
+
+    def slow(store: fsspec.AbstractFileSystem, path: str, *arguments: object, **options: object) -> object:
+        opened.append(Path(path).name)
+        if path.endswith("codes.parquet"):
+            time.sleep(0.5)
+        return whole(store, path, *arguments, **options)
+
+    monkeypatch.setattr(type(memory), "open", slow)
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(open_artifacts, [PLACE] * 3))
+    assert len({artifacts.folder for artifacts in found}) == 1
+    assert opened.count(CONFIG) == 3
+    assert opened.count("codes.parquet") == opened.count("encoder.safetensors") == 1
 
 
 def test_what_a_killed_process_left_is_cleared(vectors_sent: Path, cache: Path) -> None:
