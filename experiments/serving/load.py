@@ -53,7 +53,7 @@ def main() -> None:
             "mixed": mixed_load(texts, port, process.pid, arguments.seconds),
         }
     with serving(arguments.artifacts, "--max-waiting-texts", "64", "--max-texts", "64") as (port, process):
-        results["overload"] = overload(texts, port, process.pid, min(30.0, arguments.seconds))
+        results["overload"] = overload(texts, port, process.pid, arguments.seconds / 20)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(as_markdown(results))
