@@ -162,7 +162,7 @@ def test_configs_that_are_none(folder: Path, content: bytes, sentence: str) -> N
 
 
 def test_a_config_that_is_a_folder_or_too_large(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wotd.artifacts._MAX_CONFIG_BYTES", 100)
+    monkeypatch.setattr("wotd.artifacts.MAX_CONFIG_BYTES", 100)
     refused(folder, r"config\.json has \d+ bytes; at most 100 are read")
     (folder / CONFIG).unlink()
     (folder / CONFIG).mkdir()

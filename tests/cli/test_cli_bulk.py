@@ -165,5 +165,8 @@ def test_serve_hands_over_to_the_server(shell, text_artifacts, monkeypatch):
     calls = []
     monkeypatch.setattr("wotd.serving.serve", lambda artifacts, **options: calls.append((artifacts, options)))
     assert shell("serve", "--artifacts", text_artifacts, "--port", 9000, "--precision", "bfloat16").status == 0
-    options = {"host": "127.0.0.1", "port": 9000, "max_body_bytes": 16 * 1024 * 1024, "trust_remote_code": False}
-    assert calls == [(text_artifacts, options | {"backend": None, "precision": "bfloat16"})]
+    ((artifacts, options),) = calls
+    assert artifacts == str(text_artifacts)
+    assert options.pop("settings").max_body_bytes == 16 * 1024 * 1024
+    use = {"device": "cpu", "embedding_model": None, "trust_remote_code": False, "backend": None}
+    assert options == {"host": "127.0.0.1", "port": 9000, "workers": 1, "precision": "bfloat16", **use}
