@@ -26,6 +26,7 @@ export function startExploreView(held) {
   pickers = makePickers($("explore-pickers"), held, "explore", (pattern) => {
     location.hash = hashOfID(pattern);
   });
+  pickers.pattern = "";
   $("explore-pickers").hidden = !held.named;
   $("explore-pickers").addEventListener("submit", (event) => event.preventDefault());
   tree = makeTree($("tree"), held);
@@ -49,6 +50,12 @@ export async function showExplore({ pattern, corpus }) {
     if (inside) chosen.querySelector("h3").focus();
     announce(chosen.querySelector("h3").textContent);
     await showPlace(held, patternOfLevels(held, wanted), turn);
+  } catch (error) {
+    if (turn === latest) {
+      chosen.replaceChildren(); // what was there is not what the address says
+      await showPlace(held, "", turn);
+    }
+    throw error;
   } finally {
     if (turn === latest) chosen.removeAttribute("aria-busy");
   }
