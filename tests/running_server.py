@@ -22,10 +22,10 @@ from wotd.serving.connections import PromptConnection
 
 
 @contextlib.contextmanager
-def running(app: Any, port: int = 0) -> Iterator[str]:
+def running(app: Any, port: int = 0, **settings: Any) -> Iterator[str]:
     """The address of a server for an application; on the port given, or a free one."""
     listener = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=PromptConnection))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=PromptConnection, **settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:

@@ -135,6 +135,7 @@ def mixed_load(texts: Sequence[str], port: int, process: int, seconds: float) ->
         **answered.summary(),
         "seconds": answered.wall,
         "memory_mib": {"start": resident[0], "a_fifth_in": settled[0], "end": settled[-1], "peak": max(resident)},
+        "memory_mib_by_minute": resident[::60],
     }
 
 

@@ -128,6 +128,26 @@ def test_who_gives_up_leaves_the_line() -> None:
     assert asyncio.run(run()) == [["a"], ["d"]]
 
 
+def test_who_waits_for_others_to_gather_keeps_it_from_being_idle() -> None:
+    async def run() -> None:
+        work = Work(held=True)
+        made = batcher(work)
+        (first,) = await asked(made, ["a"])
+        await asyncio.sleep(0.3)  # a long batch, so that the moment after it is as long as it gets
+        work.go.set()
+        await first
+        second = asyncio.create_task(made.ask(["b"]))
+        await asyncio.sleep(0)
+        assert len(work.batches) == 1  # the moment is not over
+        assert not made.idle
+        while not made.idle:
+            await asyncio.sleep(0.001)
+        made.close()
+        assert await second == ["B"]
+
+    asyncio.run(run())
+
+
 def test_closing_lets_what_is_under_way_finish() -> None:
     async def run() -> list[str]:
         work = Work(held=True)

@@ -13,12 +13,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import httpx
 import psutil
 import pytest
 from running_server import Serving, serving
 
 from wotd import SemanticIDModel, artifacts
+from wotd.errors import ConfigurationError
+from wotd.serving import ServerSettings, serve
 
 pytest_plugins = ("artifact_fixtures",)
 
@@ -127,6 +130,31 @@ def test_damaged_artifacts_are_not_taken_and_the_old_ones_go_on_answering(
     assert 'wotd_reloads_total{outcome="done"} 1.0' in metrics
 
 
+def test_a_reload_that_fails_for_no_reason_of_ours_leaves_the_next_one_its_chance(
+    text_artifacts: Path, other_artifacts: Path
+) -> None:
+    from wotd.serving.served import Served
+
+    outcomes: list[object] = [RuntimeError("out of memory"), SemanticIDModel.load(other_artifacts)]
+
+    def load() -> SemanticIDModel:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def reloaded_twice() -> list[bool]:
+        made = Served(SemanticIDModel.load(text_artifacts), ServerSettings(), load)
+        return [await made.reload(), await made.reload()]
+
+    assert anyio.run(reloaded_twice) == [False, True]
+
+
+def test_what_cannot_be_watched_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="only folders are watched"):
+        serve("hf://user/name", settings=ServerSettings(watch_seconds=1))
+
+
 def test_what_was_accepted_is_answered_before_it_stops(text_artifacts: Path) -> None:
     body = {"texts": [f"the sea at night and {number} ships" for number in range(2000)]}
     with serving(text_artifacts) as server, ThreadPoolExecutor(3) as pool:
@@ -143,11 +171,10 @@ def test_what_was_accepted_is_answered_before_it_stops(text_artifacts: Path) -> 
 def test_of_several_processes_one_that_is_killed_is_replaced_and_metrics_are_of_all(text_artifacts: Path) -> None:
     with serving(text_artifacts, "--workers", "2") as server:
         parent = psutil.Process(server.process.pid)
-        await_answer(server)
         with Asking(server.address, clients=2) as asking:
             before = processes(parent)
             os.kill(before[0], signal.SIGKILL)
-            server.await_line(f"Child process [{before[0]}] died")
+            server.await_line(f"process {before[0]} died with status -9 and is replaced")
             while len(after := processes(parent)) < 2 or before[0] in after:
                 time.sleep(0.05)
             seen = len(asking.answers)
@@ -165,9 +192,30 @@ def processes(parent: psutil.Process) -> list[int]:
     return [each.pid for each in parent.children() if "spawn_main" in " ".join(each.cmdline())]
 
 
-def await_answer(server: Serving) -> None:
-    """Wait until it answers: of several processes, the port is open before the first is ready."""
-    httpx.post(f"{server.address}/encode", json=SEA, timeout=120).raise_for_status()
+def test_of_several_processes_the_others_go_on_where_one_cannot_be_replaced(
+    text_artifacts: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "artifacts"
+    put(text_artifacts, folder)
+    with serving(folder, "--workers", "2") as server:
+        parent = psutil.Process(server.process.pid)
+        config = (folder / "config.json").read_text(encoding="utf-8")
+        (folder / "config.json").write_text(config.replace('"schema": 1', '"schema": 99', 1), encoding="utf-8")
+        os.kill(processes(parent)[0], signal.SIGKILL)
+        server.await_line("newer than this wotd reads")
+        with Asking(server.address, clients=2) as asking:
+            while len(asking.answers) < 20:
+                time.sleep(0.01)
+        assert {answer.status_code for answer in asking.answers} == {200}
+        (folder / "config.json").write_text(config, encoding="utf-8")
+        started = sum("startup complete" in line for line in server.log)
+        while sum("startup complete" in line for line in server.log) == started:
+            assert server.process.poll() is None
+            time.sleep(0.05)
+        began = time.monotonic()
+        server.stopped()
+        assert time.monotonic() - began < 20
+    assert "Traceback" not in "".join(server.log)
 
 
 # --- clients that are broken, slow or hostile

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,6 +41,14 @@ class Gate:
             return embed(texts)
 
         monkeypatch.setattr(model, "embed", held)
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for something to come true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
 
 
 def connected(url: str) -> socket.socket:
@@ -117,15 +126,98 @@ def test_bodies_of_all_requests_together_are_bounded(model: SemanticIDModel) -> 
     head = b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n"
     body = json.dumps(SEA).encode().ljust(1000)
     with running(create_app(model, settings)) as url, connected(url) as slow:
-        slow.sendall(head % 1000 + body[:10])
+        slow.sendall(head % 1000 + body[:990])
         time.sleep(0.2)
         refused = httpx.post(f"{url}/encode", content=body)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "busy with other large requests" in refused.json()["detail"]
         assert httpx.post(f"{url}/encode", json=SEA).status_code == 200  # there is room for a small one
-        slow.sendall(body[10:])
+        slow.sendall(body[990:])
         assert slow.recv(4096).startswith(b"HTTP/1.1 200 ")
         assert httpx.post(f"{url}/encode", content=body).status_code == 200  # and now for a large one
+
+
+def test_announcing_large_bodies_keeps_nobody_out(model: SemanticIDModel) -> None:
+    settings = ServerSettings(max_body_bytes=1000, max_pending_bytes=1500)
+    with running(create_app(model, settings)) as url, connected(url) as one, connected(url) as two:
+        for idle in (one, two):
+            idle.sendall(b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n{")
+        time.sleep(0.2)
+        assert httpx.post(f"{url}/encode", json=SEA).status_code == 200
+
+
+def test_who_goes_away_gives_up_his_place(model: SemanticIDModel, monkeypatch) -> None:
+    gate = Gate(model, monkeypatch)
+    body = json.dumps({"texts": ["the sea at night"] * 200}).encode()
+    with running(create_app(model)) as url:
+        gone = [connected(url) for _ in range(3)]
+        for connection in gone:
+            connection.sendall(b"POST /encode HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: httpx.get(f"{url}/health").json()["waiting_texts"] > 400)
+        for connection in gone:
+            connection.close()
+        until(lambda: httpx.get(f"{url}/health").json()["waiting_texts"] == 0)
+        gate.open.set()
+        assert httpx.post(f"{url}/encode", json=SEA).status_code == 200
+        assert 'route="/encode",status="499"} 3.0' in httpx.get(f"{url}/metrics").text
+
+
+def test_too_many_connections_are_refused_as_everything_is(model: SemanticIDModel) -> None:
+    with running(create_app(model), limit_concurrency=3) as url:
+        held = [connected(url) for _ in range(3)]
+        time.sleep(0.1)
+        refused = httpx.get(f"{url}/ping")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "busy with other clients" in refused.json()["detail"]
+        for connection in held:
+            connection.close()
+        until(lambda: httpx.get(f"{url}/ping").status_code == 200)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"\x16\x03\x01\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", b"POST /encode\r\n\r\n"]
+)
+def test_what_is_no_http_is_refused_as_everything_is(model: SemanticIDModel, nonsense: bytes) -> None:
+    with running(create_app(model)) as url, connected(url) as connection:
+        connection.sendall(nonsense)
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"detail": "invalid HTTP request received."}
+
+
+def test_a_client_that_does_not_take_its_answer_is_let_go(model: SemanticIDModel, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "TAKING_SECONDS", 0.5)
+    body = json.dumps({"codes": [[0]] * 4000}).encode()
+    request = b"POST /decode HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with running(create_app(model)) as url, socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(15)
+        slow.connect(("127.0.0.1", httpx.URL(url).port))
+
+        def let_go() -> bool:
+            """Whether the server has dropped us; until then it is asked for more than any buffer holds."""
+            try:
+                slow.send(request, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except ConnectionError:
+                return True
+            return False
+
+        until(let_go)
+        assert httpx.post(f"{url}/encode", json=SEA).status_code == 200
+
+
+def test_vectors_of_one_answer_are_bounded(model: SemanticIDModel) -> None:
+    settings = ServerSettings(max_texts=100_000, max_waiting_texts=100_000)
+    most = 262_144 // model.encoder.input_dim
+    with running(create_app(model, settings)) as url:
+        refused = httpx.post(f"{url}/decode", json={"codes": [[0]] * (most + 1)})
+        assert (refused.status_code, f"at most {most}" in refused.json()["detail"]) == (422, True)
+        assert len(httpx.post(f"{url}/decode", json={"codes": [[0]] * most}, timeout=60).json()["results"]) == most
 
 
 def test_a_body_that_comes_too_slowly_is_a_408(model: SemanticIDModel) -> None:

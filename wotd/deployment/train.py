@@ -69,7 +69,7 @@ def main(environment: Mapping[str, str] = environ) -> int:
         status, reason = _TERMINATED, _stopped(environment)
     except Exception as error:
         logger.exception("an error that is not the user's")
-        reason = f"unexpected {type(error).__name__}: {error}"
+        reason = f"unexpected {type(error).__name__}: {redacted(str(error))}"
     else:
         return 0
     logger.error("%s", reason)

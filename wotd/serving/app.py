@@ -42,6 +42,7 @@ def build(
         summary="Semantic IDs of literature",
         docs_url=None,  # both pages would load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name whatever host the request did
         responses={status: {"model": Problem} for status in (400, 401, 408, 413, 422, 500, 503)},
         lifespan=_watching,
     )
@@ -68,6 +69,7 @@ def build(
             allow_origins=settings.allow_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
+            expose_headers=["retry-after"],
         )
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestCount, metrics=served.metrics, log=settings.log_requests)

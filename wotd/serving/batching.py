@@ -101,7 +101,7 @@ class Batcher(Generic[Answer]):
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is computed."""
-        return not self._running
+        return not self._running and not self.waiting
 
     async def ask(self, texts: Sequence[str]) -> list[Answer]:
         """Answers for texts, in order. Who is cancelled gives up its place.

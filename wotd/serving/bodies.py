@@ -40,7 +40,7 @@ class BodyLimits:
 
         try:
             declared = dict(scope["headers"]).get(b"content-length", b"0")
-            body.reserve(int(declared) if declared.isdigit() else 0)
+            body.check_size(int(declared) if declared.isdigit() else 0)
             await self.app(scope, body.receive, watched_send)
         except _RefusedError as refused:
             if started:
@@ -68,16 +68,13 @@ class _Body:
         self._limits, self._receive = limits, receive
         self._max, self._seconds = settings.max_body_bytes, settings.read_seconds
         self._deadline = monotonic() + settings.read_seconds
-        self._received, self._whole = 0, False
+        self._whole = False
         self.reserved = 0
 
-    def reserve(self, size: int) -> None:
-        """Make sure of room for a body that has come to this size, or says it will."""
+    def check_size(self, size: int) -> None:
+        """Refuse a body that is too large, or says it will be."""
         if size > self._max:
             raise _RefusedError(413, f"the body is over {self._max} bytes; send fewer or shorter texts at a time.")
-        if size > self.reserved:
-            self._limits.take(size - self.reserved)
-            self.reserved = size
 
     async def receive(self) -> Message:
         if self._whole:  # what comes now is that the client has gone, at any time
@@ -87,9 +84,12 @@ class _Body:
                 message = await self._receive()
         except TimeoutError:
             raise _RefusedError(408, f"the body was not whole after {self._seconds:g} s.") from None
-        self._received += len(message.get("body", b""))
+        arrived = len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
-        self.reserve(self._received)
+        self.check_size(self.reserved + arrived)
+        # Room is taken by what has come, not by what is announced: announcing costs nothing.
+        self._limits.take(arrived)
+        self.reserved += arrived
         return message
 
 

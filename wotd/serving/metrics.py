@@ -6,7 +6,6 @@ Labels are routes, never addresses, so that neither texts nor keys get there and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,12 +26,8 @@ _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class Metrics:
     """The counters of one server."""
 
-    def __init__(self, waiting: Callable[[], int]) -> None:
-        """Count from 0.
-
-        Args:
-            waiting: how many texts wait now.
-        """
+    def __init__(self) -> None:
+        """Count from 0."""
         self._registry = registry = CollectorRegistry()
         self.requests = Counter("wotd_requests", "Answered requests.", ["method", "route", "status"], registry=registry)
         self.seconds = Histogram(
@@ -49,10 +44,9 @@ class Metrics:
             "wotd_batch_seconds", "Seconds of a batch, embedding and encoding.", buckets=_SECONDS, registry=registry
         )
         self.reloads = Counter("wotd_reloads", "Loadings of changed artifacts.", ["outcome"], registry=registry)
-        self._waiting = Gauge(
+        self.waiting = Gauge(
             "wotd_waiting_texts", "Texts waiting for their turn.", multiprocess_mode="livesum", registry=registry
         )
-        self._read_waiting = waiting
         self._several = bool(os.environ.get("PROMETHEUS_MULTIPROC_DIR"))
         if not self._several:  # among several processes, what is true of one is true of that one alone
             self._artifacts = Info("wotd_artifacts", "The artifacts that answer.", registry=registry)
@@ -64,14 +58,14 @@ class Metrics:
         if not self._several:
             self._artifacts.info({"version": version, "embedding_model": embedding_model})
 
-    def observe_batch(self, texts: int, seconds: float) -> None:
-        """Count a batch."""
+    def observe_batch(self, texts: int, seconds: float, waiting: int) -> None:
+        """Count a batch, and how many texts it left waiting."""
+        self.waiting.set(waiting)
         self.batches.observe(texts)
         self.batch_seconds.observe(seconds)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format; of all processes where there are several."""
-        self._waiting.set(self._read_waiting())
         if not self._several:
             return generate_latest(self._registry)
         together = CollectorRegistry()

@@ -107,7 +107,7 @@ class UnexpectedErrors:
         try:
             await self.app(scope, receive, watched_send)
         except ClientDisconnect:
-            logger.info("a client went away before its request was whole")
+            logger.info("a client went away before it was answered")
         except Exception as error:
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("%s while answering a %s:\n%s", type(error).__qualname__, scope["method"], frames)

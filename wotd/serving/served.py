@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import anyio
@@ -22,9 +22,11 @@ from wotd.inference import EncodedText, SemanticIDModel
 from wotd.serving.batching import Batcher, BusyError
 from wotd.serving.metrics import Metrics
 from wotd.serving.settings import ServerSettings
+from wotd.serving.threads import Threads
 
 logger = logging.getLogger(__name__)
 
+_RETRY_SECONDS = 60
 _MAX_BATCH_OF_CORE, _MAX_BATCH_ON_ACCELERATOR = 16, 256
 """A core is at its best with few texts at a time, and a newcomer waits less; an accelerator wants to be filled."""
 
@@ -51,10 +53,11 @@ class Served:
             load: gives the model anew, from artifacts that may have changed; None: it cannot be loaded anew.
         """
         self.settings = settings
-        self.metrics = Metrics(lambda: self._batcher.waiting)
+        self.metrics = Metrics()
         self.since = time()
         self._load = load
         self._loading = anyio.Lock()
+        self.threads = Threads(max(4, cores()), settings.answer_seconds)
         self._use(model)
 
     @property
@@ -98,8 +101,9 @@ class Served:
         async with self._loading:
             try:
                 model = await to_thread.run_sync(self._load)
-            except (WOTDError, OSError) as error:
-                logger.error("the artifacts cannot be loaded anew, and the old ones go on answering: %s", error)
+            except Exception as error:  # whatever it is, the old model still answers
+                reason = str(error) if isinstance(error, WOTDError | OSError) else f"{type(error).__name__}."
+                logger.error("the artifacts cannot be loaded anew, and the old ones go on answering: %s", reason)
                 self.metrics.reloads.labels("failed").inc()
                 return False
             retired = self._batcher
@@ -115,20 +119,28 @@ class Served:
         """Load the artifacts anew whenever their folder has changed, for ever; at once where nothing is watched."""
         if self._load is None or not self.settings.watch_seconds:
             return
-        seen = self._signature()
+        tried, again = None, 0.0
         while True:
             await anyio.sleep(self.settings.watch_seconds)
-            now = await to_thread.run_sync(self._signature)
-            if now not in (seen, None):  # None: they are being replaced at this moment
-                seen = now
+            found = await to_thread.run_sync(self._changed_config)
+            if found is not None and (found != tried or monotonic() >= again):
+                # What failed is tried again, in case the reason has passed, but not all the time.
+                tried, again = found, monotonic() + _RETRY_SECONDS
                 await self.reload()
 
-    def _signature(self) -> bytes | None:
-        """Changes with the artifacts: their config.json holds the checksums of all other files."""
+    def _changed_config(self) -> bytes | None:
+        """The config.json of other artifacts than those that answer; it changes with any file beside it.
+
+        None where there are none, or they are being replaced at this moment.
+        """
         try:
-            return hashlib.sha256((self._model.artifacts.folder / CONFIG).read_bytes()).digest()
+            found = (self._model.artifacts.folder / CONFIG).read_bytes()
         except OSError:
             return None
+        try:
+            return None if json.loads(found) == self._model.artifacts.config else found
+        except (ValueError, RecursionError):
+            return found
 
     @property
     def version(self) -> str:
@@ -150,7 +162,7 @@ class Served:
             lanes=max(1, cores() // threads) if on_cpu else 1,
             max_batch=_MAX_BATCH_OF_CORE * threads if on_cpu else _MAX_BATCH_ON_ACCELERATOR,
             max_waiting=self.settings.max_waiting_texts,
-            observe=self.metrics.observe_batch,
+            observe=lambda texts, seconds: self.metrics.observe_batch(texts, seconds, batcher.waiting),
         )
         self._model, self._batcher = model, batcher
         self.metrics.name_artifacts(self.version, self.embedding_model or "none")

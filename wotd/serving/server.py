@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,20 +18,21 @@ from typing import Any
 import torch
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import LOGGING_CONFIG
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
-from wotd.errors import ConfigurationError
+from wotd.errors import ConfigurationError, WOTDError
+from wotd.hub.addresses import scheme_of
 from wotd.inference import SemanticIDModel
 from wotd.serving.app import build
 from wotd.serving.connections import PromptConnection
+from wotd.serving.processes import Processes
 from wotd.serving.served import Served, cores, load_for_serving
 from wotd.serving.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
 _START_SECONDS = 300
-"""How long a process of several may take to load its artifacts, or be silent before it counts as hung."""
+"""How long a process that replaces another, at HUP, may take to load its artifacts."""
 
 
 def run(
@@ -45,6 +47,13 @@ def run(
     """Load, listen, and answer until SIGINT or SIGTERM; see :func:`wotd.serving.serve`."""
     if workers < 1:
         raise ConfigurationError(f"workers is {workers}; expected 1 or more.")
+    if settings.watch_seconds and scheme_of(str(artifacts)) not in ("", "file"):
+        raise ConfigurationError(
+            f"watch_seconds is {settings.watch_seconds:g} and artifacts {artifacts}, but only folders are watched; the "
+            f"signal HUP loads them anew."
+        )
+    with suppress(AttributeError, ValueError):  # no such signal, or not the main thread
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to load anew
     # A batch a core, rather than all cores at one: cores that share small products wait for each other.
     torch.set_num_threads(1)
     load = partial(load_for_serving, artifacts, **embedding)
@@ -85,31 +94,22 @@ class _ReloadingServer(uvicorn.Server):
         logger.info(self._announcement)
 
 
-class _AnnouncingProcesses(Multiprocess):
-    """Says when all processes answer; until then there is nobody behind the port."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], announcement: str) -> None:
-        super().__init__(config, sockets)
-        self._announcement: str | None = announcement
-
-    def keep_subprocess_alive(self) -> None:
-        super().keep_subprocess_alive()
-        if self._announcement and all(process.is_ready() for process in self.processes):
-            logger.info(self._announcement)
-            self._announcement = None
-
-
 def _run_several(config: uvicorn.Config, listener: socket.socket, announcement: str) -> None:
     """Several processes on one port; one that dies is replaced, and SIGHUP replaces them one after the other."""
     with tempfile.TemporaryDirectory(prefix="wotd-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        _AnnouncingProcesses(config, [listener], announcement).run()
+        Processes(config, [listener], announcement).run()
 
 
 def _app_of_process(load: Callable[[], SemanticIDModel], settings: ServerSettings, workers: int) -> FastAPI:
     """The application of one process of several, which leaves the others their cores."""
     torch.set_num_threads(max(1, cores() // workers))
-    return build(load(), settings, load)
+    try:
+        model = load()
+    except WOTDError as error:
+        logger.error("%s", error)
+        sys.exit(STARTUP_FAILURE)
+    return build(model, settings, load)
 
 
 def _config(app: Any, settings: ServerSettings, **others: Any) -> uvicorn.Config:

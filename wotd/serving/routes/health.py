@@ -32,7 +32,7 @@ def health_routes(served: Served) -> APIRouter:
             uptime_seconds=round(time() - served.since, 3),
         )
 
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """Counts and times in Prometheus's text format."""
         return Response(served.metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -24,7 +24,7 @@ def id_routes(served: Served) -> APIRouter:
         """What an ID or a prefix means, and which works bear it."""
         return Description.model_validate(served.model.describe(id))
 
-    router.get("/browse")(browse_root)
-    router.get("/browse/{prefix}")(browse)
-    router.get("/describe/{id}")(describe)
+    router.get("/browse")(served.threads.running(browse_root))
+    router.get("/browse/{prefix}")(served.threads.running(browse))
+    router.get("/describe/{id}")(served.threads.running(describe))
     return router

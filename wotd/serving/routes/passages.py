@@ -65,12 +65,13 @@ def passage_routes(served: Served) -> APIRouter:
         """The IDs below a prefix that passages bear; fewer levels than asked for where they would be too many."""
         return served.model.hierarchy(id, depth)
 
-    router.get("/levels")(levels)
-    router.get("/works")(works)
-    router.get("/works/{corpus:path}", responses={404: {"description": "No such work."}})(work)
-    router.get("/passages", responses={404: {"description": "No such work."}})(passages)
-    router.get("/words/{word:path}")(words)
-    router.get("/hierarchy")(hierarchy)
+    looking_up = served.threads.running
+    router.get("/levels")(looking_up(levels))
+    router.get("/works")(looking_up(works))
+    router.get("/works/{corpus:path}", responses={404: {"description": "No such work."}})(looking_up(work))
+    router.get("/passages", responses={404: {"description": "No such work."}})(looking_up(passages))
+    router.get("/words/{word:path}")(looking_up(words))
+    router.get("/hierarchy")(looking_up(hierarchy))
     return router
 
 
