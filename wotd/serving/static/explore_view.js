@@ -50,6 +50,8 @@ export async function showExplore({ pattern, corpus }) {
     if (inside) chosen.querySelector("h3").focus();
     announce(chosen.querySelector("h3").textContent);
     await showPlace(held, patternOfLevels(held, wanted), turn);
+    // On a narrow screen a work stands below pickers and sunburst, where nobody would see that it has come.
+    if (work !== null && turn === latest && !matchMedia(WIDE).matches) chosen.scrollIntoView();
   } catch (error) {
     if (turn === latest) {
       chosen.replaceChildren(); // what was there is not what the address says

@@ -43,10 +43,15 @@ function levelTable(held, { names, agreement = [], label_names: labels, origins 
   element("p", { className: "hint", textContent: "The share is of the work's passages that bear the code up to that level." })];
 }
 
+function shown(value) {
+  if (Array.isArray(value)) return value.join("; ");
+  return typeof value === "number" && !Number.isInteger(value) ? value.toFixed(1) : String(value);
+}
+
 function factList(facts) {
   const entries = Object.entries(facts)
     .filter(([name]) => !SHOWN_ABOVE.includes(name))
-    .map(([name, { value, origin }]) => [spaced(name), Array.isArray(value) ? value.join("; ") : String(value), origin]);
+    .map(([name, { value, origin }]) => [spaced(name), shown(value), origin]);
   if (!entries.length) return [];
   const terms = entries.flatMap(([name, value, origin]) => [
     element("dt", { textContent: name }),
