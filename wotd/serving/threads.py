@@ -15,6 +15,8 @@ _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
 
 _MOST_WAITING = 256
+_SMALL = 16 * 1024
+"""Characters, or bytes, that are read or written in well under a millisecond."""
 
 
 class Threads:
@@ -51,6 +53,14 @@ class Threads:
             ) from None
         finally:
             self._inside -= 1
+
+    async def run_if_large(
+        self, size: int, function: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs
+    ) -> _Answer:
+        """What a function gives, at once where its work is small: going to a thread and back would cost more."""
+        if size <= _SMALL:
+            return function(*args, **kwargs)
+        return await self.run(function, *args, **kwargs)
 
     def running(self, function: Callable[_Given, _Answer]) -> Callable[_Given, Awaitable[_Answer]]:
         """The same function as a coroutine that runs here; a route for one."""

@@ -14,6 +14,7 @@ from wotd.serving.answers import Decoded, DecodedID, Encoded, Found, Problem
 from wotd.serving.connected import while_connected
 from wotd.serving.served import Served
 
+_CHARACTERS_OF_RESULT = 512
 _MOST_NUMBERS = 262_144
 """Numbers of the vectors in one answer: some 5 MB of JSON."""
 
@@ -24,10 +25,12 @@ def text_routes(served: Served) -> APIRouter:
 
     async def encoded(request: Request, content_type: str, accept: str) -> Response:
         # What grows with the texts is read and written on threads, and never holds up other clients.
-        wanted = await served.threads.run(formats.read_request, await request.body(), content_type)
+        body = await request.body()
+        wanted = await served.threads.run_if_large(len(body), formats.read_request, body, content_type)
         _, read = await while_connected(request, served.read(wanted.texts))
         results = [each.encoded.confident(wanted.min_confidence) for each in read]
-        content, media_type = await served.threads.run(formats.written, results, accept)
+        size = len(results) * _CHARACTERS_OF_RESULT
+        content, media_type = await served.threads.run_if_large(size, formats.written, results, accept)
         return Response(content, media_type=media_type)
 
     async def encode(request: Request) -> Response:
