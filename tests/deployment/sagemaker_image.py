@@ -19,7 +19,7 @@ _NOT_THERE = re.compile("No matching distribution|Could not fetch URL|Connection
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all test processes of this session have in common."""
+    """A folder that the test processes of one run have in common."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sagemaker"
     folder.mkdir(exist_ok=True)
