@@ -34,6 +34,7 @@ def health_routes(served: Served) -> APIRouter:
 
     async def metrics() -> Response:
         """Counts and times in Prometheus's text format."""
+        served.metrics.waiting.set(served.waiting)  # as it is now; batches say it of the processes not asked
         return Response(served.metrics.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     router.get("/ping")(ping)
