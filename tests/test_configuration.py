@@ -255,3 +255,9 @@ def test_what_was_meant_is_what_hydra_reads(value: Any) -> None:
     if re.search(r"\$\{|^\?\?\?$", str(value)):  # an interpolation, or the mark of a gap, means something of its own
         return
     assert OmegaConf.to_container(compose([*overrides_of({"+extra": value})]), resolve=False)["extra"] == value
+
+
+@pytest.mark.parametrize("override", ["seed=${seed}", "seed=${nowhere}", "+="])
+def test_values_that_refer_to_none_or_to_themselves(override: str) -> None:
+    with pytest.raises(ConfigurationError):
+        check(compose([override]))

@@ -31,13 +31,13 @@ def said(results: TrainingResults) -> dict:
 @pytest.fixture(scope="module")
 def suffixed(tmp_path_factory: pytest.TempPathFactory) -> TrainingResults:
     root = tmp_path_factory.mktemp("suffixed")
-    return train_wotd_pipeline(on_works(root, "artifacts.collisions=suffix"), root / "run")
+    return train_wotd_pipeline(on_works(root, "logger=csv", "artifacts.collisions=suffix"), root / "run")
 
 
 @pytest.fixture(scope="module")
 def vectors_run(tmp_path_factory: pytest.TempPathFactory) -> TrainingResults:
     root = tmp_path_factory.mktemp("vectors_run")
-    return train_wotd_pipeline(on_vectors(root), root / "run")
+    return train_wotd_pipeline(on_vectors(root, "logger=csv"), root / "run")
 
 
 # --- IDs of works
@@ -74,7 +74,7 @@ def test_a_suffixed_id_is_described_and_browsed(suffixed: TrainingResults) -> No
 
 
 def test_spread_leaves_the_codes_as_they_are(tmp_path: Path, suffixed: TrainingResults) -> None:
-    results = train_wotd_pipeline(on_works(tmp_path, "artifacts.collisions=spread"), tmp_path / "run")
+    results = train_wotd_pipeline(on_works(tmp_path, "logger=csv", "artifacts.collisions=spread"), tmp_path / "run")
     works = entries(results)
     assert [entry["code"] for entry in works.values()] == [entry["code"] for entry in entries(suffixed).values()]
     own = results.ids
@@ -93,7 +93,7 @@ def test_published_ids_stay_though_the_model_is_another(
     published = suffixed.artifacts / "semantic_ids.json"
     settings = [f"taxonomy.previous={published}", f"artifacts.collisions={policy}", "seed=3", "trainer.max_epochs=1"]
     with caplog.at_level(logging.INFO, logger="wotd"):
-        results = train_wotd_pipeline(on_works(tmp_path, *settings, rows=rows), tmp_path / "run")
+        results = train_wotd_pipeline(on_works(tmp_path, "logger=csv", *settings, rows=rows), tmp_path / "run")
     before, now = entries(suffixed), entries(results)
     assert len(now) == 42
     assert {corpus: now[corpus]["id"] for corpus in before} == {c: entry["id"] for c, entry in before.items()}
@@ -112,10 +112,11 @@ def test_a_retrained_model_says_the_earlier_codes(
     tmp_path: Path, vectors_run: TrainingResults, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another seed finds much the same clusters under other numbers."""
-    plain = train_wotd_pipeline(on_vectors(tmp_path, "seed=5"), tmp_path / "plain")
+    plain = train_wotd_pipeline(on_vectors(tmp_path, "logger=csv", "seed=5"), tmp_path / "plain")
     with caplog.at_level(logging.INFO, logger="wotd"):
         aligned = train_wotd_pipeline(
-            on_vectors(tmp_path, "seed=5", f"artifacts.align_to={vectors_run.artifacts}"), tmp_path / "aligned"
+            on_vectors(tmp_path, "logger=csv", "seed=5", f"artifacts.align_to={vectors_run.artifacts}"),
+            tmp_path / "aligned",
         )
     old, before, after = (np.array(codes(run.output_dir)) for run in (vectors_run, plain, aligned))
     report = said(aligned)["alignment"]
@@ -134,7 +135,7 @@ def test_a_retrained_model_says_the_earlier_codes(
 
 
 def test_a_run_aligned_to_itself_changes_nothing(tmp_path: Path, vectors_run: TrainingResults) -> None:
-    overrides = on_vectors(tmp_path, f"artifacts.align_to={vectors_run.artifacts}")
+    overrides = on_vectors(tmp_path, "logger=csv", f"artifacts.align_to={vectors_run.artifacts}")
     results = train_wotd_pipeline(overrides, tmp_path / "run")
     assert codes(results.output_dir) == codes(vectors_run.output_dir)
     assert results.alignment["renamed"] == [0, 0, 0]
@@ -146,7 +147,9 @@ def test_an_exported_checkpoint_says_that_its_codes_are_numbered_as_trained(
 ) -> None:
     """And the way it names makes them those of the run's own artifacts."""
     old = vectors_run.artifacts
-    run = train_wotd_pipeline(on_vectors(tmp_path, "seed=5", f"artifacts.align_to={old}"), tmp_path / "run")
+    run = train_wotd_pipeline(
+        on_vectors(tmp_path, "logger=csv", "seed=5", f"artifacts.align_to={old}"), tmp_path / "run"
+    )
     assert run.alignment["churn"]["before"] != run.alignment["churn"]["after"], "else there is nothing to say"
     caplog.clear()
     export_checkpoint(vectors_run.checkpoint, tmp_path / "never")
@@ -165,7 +168,7 @@ def test_an_exported_checkpoint_says_that_its_codes_are_numbered_as_trained(
 def test_texts_in_common_match_models_of_different_vectors(tmp_path: Path, suffixed: TrainingResults) -> None:
     """Only the level that nothing taught is renamed; lsa fitted on other texts gives other vectors."""
     rows = [*invented_works(), *({**row, "id": f"z-{row['id']}"} for row in invented_works(1, seed=9))]
-    overrides = on_works(tmp_path, "seed=3", f"artifacts.align_to={suffixed.artifacts}", rows=rows)
+    overrides = on_works(tmp_path, "logger=csv", "seed=3", f"artifacts.align_to={suffixed.artifacts}", rows=rows)
     results = train_wotd_pipeline(overrides, tmp_path / "run")
     assert results.alignment["matched_by"] == "texts"
     assert 140 <= results.alignment["passages"] < results.counts["passages"]
@@ -197,18 +200,20 @@ def test_texts_in_common_match_models_of_different_vectors(tmp_path: Path, suffi
 def test_what_cannot_be_meant(overrides, kind, sentence, tmp_path: Path, vectors_run: TrainingResults) -> None:
     spelled = [override.format(run=vectors_run.artifacts) for override in overrides]
     with pytest.raises(kind, match=sentence):
-        train_wotd_pipeline(on_vectors(tmp_path, *spelled), tmp_path / "run")
+        train_wotd_pipeline(on_vectors(tmp_path, "logger=csv", *spelled), tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_artifacts_with_nothing_in_common_cannot_be_kept_to(
     tmp_path: Path, vectors_run: TrainingResults, suffixed: TrainingResults
 ) -> None:
-    overrides = on_works(tmp_path, "model.level_sizes=[4,4,4]", f"artifacts.align_to={vectors_run.artifacts}")
+    overrides = on_works(
+        tmp_path, "logger=csv", "model.level_sizes=[4,4,4]", f"artifacts.align_to={vectors_run.artifacts}"
+    )
     with pytest.raises(ArtifactError, match=r"none of the passages .* and it reads vectors of another embedding model"):
         train_wotd_pipeline(overrides, tmp_path / "run")
     np.save(tmp_path / "vectors.npy", np.random.default_rng(0).normal(size=(200, 9)).astype(np.float32))
-    overrides = on_vectors(tmp_path, f"artifacts.align_to={vectors_run.artifacts}")
+    overrides = on_vectors(tmp_path, "logger=csv", f"artifacts.align_to={vectors_run.artifacts}")
     with pytest.raises(ArtifactError, match="reads vectors of length 12; expected 9"):
         train_wotd_pipeline(overrides, tmp_path / "run")
     assert not (tmp_path / "run" / "checkpoints").exists()
@@ -216,7 +221,7 @@ def test_artifacts_with_nothing_in_common_cannot_be_kept_to(
 
 def test_ids_of_other_levels_cannot_stay(tmp_path: Path, suffixed: TrainingResults) -> None:
     published = suffixed.artifacts / "semantic_ids.json"
-    overrides = on_works(tmp_path, f"taxonomy.previous={published}", "model.level_sizes=[9,9,9]")
+    overrides = on_works(tmp_path, "logger=csv", f"taxonomy.previous={published}", "model.level_sizes=[9,9,9]")
     with pytest.raises(ConfigurationError, match=r"cannot stay: semantic ID .* has 5 levels; this model has 3"):
         train_wotd_pipeline(overrides, tmp_path / "run")
 
@@ -228,7 +233,7 @@ def test_labels_are_not_spread(tmp_path: Path) -> None:
         "{name: eras, version: 1, levels: [{name: era, fact: year_written, rule: edges, edges: [1800], "
         "codes: [old, new]}], previous: null, strict: false}"
     )
-    overrides = on_works(tmp_path, f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "taxonomy=eras")
+    overrides = on_works(tmp_path, "logger=csv", f"hydra.searchpath=[file://{tmp_path / 'conf'}]", "taxonomy=eras")
     with pytest.raises(ConfigurationError, match=r"is spread, .* but those of level 0 are labels; expected none or s"):
         train_wotd_pipeline([*overrides, "artifacts.collisions=spread"], tmp_path / "run")
 
@@ -242,7 +247,7 @@ def test_starving_levels_are_said_once(
 ) -> None:
     sizes = f"model.level_sizes=[{size},{size}]"
     with caplog.at_level(logging.WARNING, logger="wotd"):
-        train_wotd_pipeline(on_vectors(tmp_path, sizes, "trainer.max_epochs=1"), tmp_path / "run")
+        train_wotd_pipeline(on_vectors(tmp_path, "logger=csv", sizes, "trainer.max_epochs=1"), tmp_path / "run")
     lines = [record.getMessage() for record in caplog.records if "would starve" in record.getMessage()]
     assert len(lines) == starves
     assert all("Level 0, 1 would starve: 240 items" in line and "levels of at most 6 codes" in line for line in lines)

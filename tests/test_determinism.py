@@ -100,7 +100,7 @@ def process(rank: int, folder: str, port: int) -> None:
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_processes_that_train_together_end_alike_and_one_process_encodes_as_they_do(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -267,6 +267,7 @@ def test_another_precision_is_taken_if_its_vectors_are_near_enough(
         SemanticIDModel.load(artifacts, precision="bfloat16").encode(TEXTS)
 
 
+@pytest.mark.slow
 def test_workers_embed_for_artifacts_too(artifacts: Path) -> None:
     several = SemanticIDModel.load(artifacts, workers=2)
     try:

@@ -33,21 +33,38 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "wotd.report",
             "wotd.charts",
             "wotd.passage_map",
+            "wotd.id_index",
             "wotd.library",
             "wotd.concordance",
             "wotd.runs",
         ),
     ),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
-    ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment")),
+    ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment", "wotd.assignment")),
     (
         "composition / training",
-        ("wotd.pipeline", "wotd.assembly", "wotd.continuity", "wotd.checkpoints", "wotd.results_board"),
+        (
+            "wotd.pipeline",
+            "wotd.assembly",
+            "wotd.continuity",
+            "wotd.checkpoints",
+            "wotd.results_board",
+            "wotd.run_lock",
+        ),
     ),
     ("doors", ("wotd", "wotd.train", "wotd.sweeps", "wotd.cli", "wotd.serving", "wotd.deployment")),
 )
 # Every layer may import these; they import nothing of ours but the errors.
-BESIDE = ("wotd.errors", "wotd.configuration", "wotd.progress", "wotd.provenance", "wotd.redaction")
+BESIDE = (
+    "wotd.errors",
+    "wotd.configuration",
+    "wotd.locks",
+    "wotd.processes",
+    "wotd.progress",
+    "wotd.provenance",
+    "wotd.redaction",
+    "wotd.replacing",
+)
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (("hydra",), ("wotd.configuration", "wotd.train", "wotd.sweeps", "wotd.pipeline")),
@@ -57,6 +74,7 @@ DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     ),
     (("huggingface_hub",), ("wotd.embeddings.hub_client", "wotd.hub.repositories")),
     (("fsspec", "s3fs", "gcsfs", "adlfs"), ("wotd.hub.stores",)),
+    (("ray",), ("wotd.assignment.on_ray",)),
     (("sentence_transformers",), ("wotd.embeddings.network", "wotd.embeddings.backends")),
     (
         (

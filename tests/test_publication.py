@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_artifacts import started
 
-from wotd.artifacts import read_semantic_ids
+from wotd.artifacts import read_semantic_ids, write_works
 from wotd.collision_policy import CollisionPolicy
 from wotd.providers.base import Dropped
 from wotd.providers.corpora import Corpora, Corpus
@@ -141,6 +143,35 @@ def test_a_published_id_stands_beside_the_code(tmp_path: Path) -> None:
         "files:a": ("1-1-7", [1, 1]),
         "files:z": ("0-2", [0, 0]),
     }
+
+
+def test_a_work_is_a_line_and_numbers_that_are_none_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "semantic_ids.json"
+    works = {"files:é": {"title": 'A "title"\n', "code": [1, 2]}, "files:z": {"share": float("nan"), "code": (3,)}}
+    write_works(path, {"schema": 1, "taxonomy": {"name": "t"}}, works.items())
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line.strip()[:10] for line in lines[-4:]] == ['"files:é":', '"files:z":', "}", "}"]
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "schema": 1,
+        "taxonomy": {"name": "t"},
+        "corpora": {"files:é": works["files:é"], "files:z": {"share": None, "code": [3]}},
+    }
+
+
+def test_works_are_written_as_they_come_and_read_without_a_search_for_cycles(tmp_path: Path) -> None:
+    path, written = tmp_path / "semantic_ids.json", []
+
+    def works() -> Iterator[tuple[str, dict]]:
+        for number in range(3_000):
+            written.append(path.stat().st_size)
+            yield f"files:{number}", {"title": f"Title {number}", "code": [number], "facts": {"a": {"b": [number]}}}
+
+    write_works(path, {"schema": 1, "taxonomy": None}, works())
+    assert written[-1] > 0.9 * path.stat().st_size, "it was not kept until the end"
+    searches = sum(each["collections"] for each in gc.get_stats())
+    assert len(read_semantic_ids(path)["corpora"]) == 3_000
+    assert sum(each["collections"] for each in gc.get_stats()) - searches < 10
+    assert gc.isenabled()
 
 
 def test_bare_vectors_name_no_corpus(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from pipeline_runs import codes, on_vectors, on_works, stopped_at
 from training_processes import Answer, Door, finished, started
 
-from wotd import sweeps
+from wotd import run_lock, sweeps
 from wotd.artifacts import Artifacts
 from wotd.configuration import config_directory
-from wotd.sweeps import command, job
+from wotd.sweeps import command
 
 pytest_plugins = ["training_door"]
 
@@ -43,8 +43,8 @@ def told_to_go_on(answer: Answer) -> list[str]:
 
 @pytest.fixture
 def vectors(tmp_path: Path) -> list[str]:
-    """Overrides of a small run on vectors, without a dropout of its own."""
-    overrides = on_vectors(tmp_path / "data", "trainer.max_epochs=1")
+    """Overrides of a small run on vectors, without a dropout of its own, which draws no pictures."""
+    overrides = on_vectors(tmp_path / "data", "trainer.max_epochs=1", "logger=csv")
     return [each for each in overrides if not each.startswith("model.dropout=") and each != "trainer.max_epochs=4"]
 
 
@@ -110,7 +110,7 @@ def test_a_failing_job_lets_the_others_go_on(door: Door, tmp_path: Path, vectors
     assert json.loads((tmp_path / "sweep" / "0" / "failure.json").read_text())["traceback"] == ""
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.nightly)])
 def test_bugs_fail_alone_and_keep_their_traceback(
     launcher: str, door: Door, tmp_path: Path, vectors: list[str]
 ) -> None:
@@ -278,11 +278,11 @@ def test_a_job_is_waited_for_that_another_process_has(
     )
     monkeypatch.chdir(tmp_path)
     with subprocess.Popen(
-        [os.sys.executable, "-c", code, str(tmp_path / ".job.lock")], stdout=subprocess.PIPE, text=True
+        [os.sys.executable, "-c", code, str(tmp_path / run_lock.LOCK)], stdout=subprocess.PIPE, text=True
     ) as other, caplog.at_level("INFO"):  # fmt: skip
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with job._alone(tmp_path):
+        with run_lock.alone(tmp_path, wait=True):
             assert other.wait(10) == 0, "it let go before we were let in"
     assert ".: waiting for the process that has it" in caplog.text
 
@@ -334,6 +334,7 @@ def test_a_worker_that_is_killed_is_said_and_gone_on_without(tmp_path: Path) -> 
 # --- several processes
 
 
+@pytest.mark.slow
 def test_jobs_in_parallel_embed_each_text_once(tmp_path: Path, tiny_model_path: Path) -> None:
     overrides = on_works(tmp_path / "data", "trainer.max_epochs=1")
     overrides = ["+experiment=minilm", f"embedding.model={tiny_model_path}", "features=none", *overrides[2:]]

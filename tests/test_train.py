@@ -80,7 +80,12 @@ def test_the_table_of_results() -> None:
         (["provider=files", "provider.root=none"], 1, "provider.root is none, which does not exist; .*"),
         (["callbacks.amp.precision=fp8"], 1, "callbacks.amp.precision is 'fp8'; expected one of .*"),
         (["trainer.accelerator=abacus"], 1, "trainer: You selected an invalid accelerator name: .*"),
-        (["ckpt_path=last"], 1, "ckpt_path is last, but .*last.ckpt does not exist; no run under outputs/ has one."),
+        (
+            ["ckpt_path=last"],
+            1,
+            "ckpt_path is last, but .*last.ckpt does not exist; no run under outputs/ has one. "
+            "A run that had none yet starts anew without it.",
+        ),
         (["nonsense"], 2, "nonsense cannot be read; .*"),
         (["logger=null"], 1, "logger=null: .* ~logger leaves it out."),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,9 +19,9 @@ import wotd
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **changed: str) -> str:
     """What a command prints; if it fails, its errors are in the failure."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | changed
     done = subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -61,6 +62,24 @@ def empty(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def built(source: Path, folder: Path, *options: str, **environment: str) -> Path:
+    """The folder with the wheel and the source archive of a checkout, or with one of them."""
+    run(sys.executable, "-m", "hatchling", "build", *options, "-d", folder, cwd=source, **environment)
+    return folder
+
+
+def copied_source(folder: Path) -> Path:
+    """What the package is built from, without what git ignores."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("only a clone tells what belongs to it")
+    folder.mkdir()
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 def names(wheel: Path) -> set[str]:
     """Paths in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
@@ -99,6 +118,19 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert metadata["License-Expression"] == "MIT"
     assert "wotd = wotd.cli:main" in scripts
     assert "wotd-train = wotd.train:main" in scripts
+
+
+def test_whoever_builds_gets_the_same_bytes(wheel: Path, tmp_path: Path) -> None:
+    """Built from a copy of other dates and modes, in another folder, locale, time zone and order of hashes."""
+    copy = copied_source(tmp_path / "elsewhere")
+    for path in copy.rglob("*"):
+        path.chmod(0o700 if path.is_dir() or path.stat().st_mode & 0o100 else 0o600)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    here = built(ROOT, tmp_path / "here", "-t", "sdist")
+    there = built(copy, tmp_path / "there", LC_ALL="tr_TR.UTF-8", TZ="Asia/Kathmandu", PYTHONHASHSEED="7")
+    assert (there / wheel.name).read_bytes() == wheel.read_bytes()
+    (first,), (second,) = here.glob("*.tar.gz"), there.glob("*.tar.gz")
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_the_installed_package_is_the_wheels(installed: Path, empty: Path) -> None:

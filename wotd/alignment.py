@@ -22,7 +22,18 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, Artifacts, copy_files, save_encoder, seal, write_json, writing
+from wotd.artifacts import (
+    CODES,
+    RESULTS,
+    SEMANTIC_IDS,
+    Artifacts,
+    copy_files,
+    save_encoder,
+    seal,
+    write_json,
+    write_works,
+    writing,
+)
 from wotd.collision_policy import published_id
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.encoders import SemanticEncoder
@@ -218,7 +229,9 @@ def align_artifacts(
     with writing(output) as folder:
         copy_files(new, folder)
         save_encoder(folder, encoder)
-        write_json(folder / SEMANTIC_IDS, _renamed(new.semantic_ids(), alignment.permutations))
+        renamed = _renamed(new.semantic_ids(), alignment.permutations)
+        works = renamed.pop("corpora")
+        write_works(folder / SEMANTIC_IDS, renamed, works.items())
         place = table.column_names.index("code")
         pq.write_table(table.set_column(place, "code", code_column(codes_NL)), folder / CODES, compression="zstd")
         if results:

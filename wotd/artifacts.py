@@ -17,11 +17,12 @@ Reading needs neither Lightning nor Hydra, and nothing in it is ever unpickled.
 from __future__ import annotations
 
 import errno
+import gc
 import json
+import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import ArtifactError, WOTDError
+from wotd.locks import held
 from wotd.provenance import file_sha256
+from wotd.replacing import folder_beside, left_beside
 from wotd.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -38,13 +41,23 @@ if TYPE_CHECKING:
 
     from wotd.encoders import SemanticEncoder
 
+logger = logging.getLogger(__name__)
+
 SCHEMA = 1
 CONFIG, WEIGHTS, SEMANTIC_IDS = "config.json", "encoder.safetensors", "semantic_ids.json"
 CODES, RESULTS, TRAINING_CONFIG = "codes.parquet", "training_results.json", "training_config.yaml"
 CARD, PAGE = "README.md", "report.html"
 
 _REQUIRED = (WEIGHTS, SEMANTIC_IDS, CODES)
-MAX_CONFIG_BYTES = 64 * 1024 * 1024
+MAX_CONFIG_BYTES = 4 * 1024 * 1024
+MAX_TEXT_RATIO = 100
+"""How many times its own size the table of passages may have in memory; real ones have ten times."""
+
+MAX_TABLE_RATIO = 512
+"""The same for texts and numbers together: 64 levels of one and the same code, and nothing else, have 400 times."""
+
+_FREE_BYTES, _FREE_TABLE_BYTES, _FREE_ROW_BYTES, _BATCH_ROWS = 1024 * 1024, 16 * 1024 * 1024, 64, 64
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,11 @@ class Artifacts:
         except (WOTDError, TypeError, ValueError, KeyError) as error:
             raise ArtifactError(f"{self.folder}/{CONFIG} holds a taxonomy that cannot be read: {error}") from error
 
+    @cached_property
+    def _not_packed(self) -> set[str]:
+        """Choices of columns that were looked at, which takes as long as to read them."""
+        return set()
+
     @property
     def named(self) -> bool:
         """Whether the levels of a code are the levels of the taxonomy."""
@@ -130,30 +148,72 @@ class Artifacts:
         Raises:
             ArtifactError: if weights and config do not fit each other.
         """
-        import torch
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from wotd.encoders import SemanticEncoder
 
         try:
-            with torch.random.fork_rng(devices=[]):  # reading must not change what a run draws next
-                encoder = SemanticEncoder.from_config(self.config["encoder"])
-            encoder.load_state_dict(load_file(self.folder / WEIGHTS))
-        except (WOTDError, SafetensorError, RuntimeError, TypeError, ValueError, LookupError, OverflowError) as error:
+            encoder = SemanticEncoder.restored(self.config["encoder"], load_file(self.folder / WEIGHTS))
+        except Exception as error:  # configs and weights of strangers fail in many ways
             reason = " ".join(str(error).split())  # torch lists what is missing on lines of its own
             raise ArtifactError(f"{self.folder}/{WEIGHTS} does not fit {CONFIG}: {reason[:300]}") from error
-        return encoder.eval().requires_grad_(False)
+        return encoder.requires_grad_(False)
 
     def semantic_ids(self) -> dict[str, Any]:
         """The content of ``semantic_ids.json``."""
         return read_semantic_ids(self.folder / SEMANTIC_IDS)
 
     def codes(self, columns: list[str] | None = None) -> pa.Table:
-        """The passages' table, or some of its columns."""
+        """The passages' table, or some of its columns.
+
+        Raises:
+            ArtifactError: if it cannot be read.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.folder / CODES, columns=columns)
+        path = self.folder / CODES
+        try:
+            with pq.ParquetFile(path) as file:
+                if repr(columns) not in self._not_packed:
+                    _refuse_packed(file, path, columns)
+                    self._not_packed.add(repr(columns))
+                return file.read(columns=columns)
+        except (pa.ArrowException, OSError, UnicodeError) as error:  # the last for names of columns
+            raise ArtifactError(f"{self.folder}/{CODES} cannot be read: {error}") from error
+
+
+def _refuse_packed(file: Any, path: Path, columns: list[str] | None) -> None:
+    """Refuse a table that is kilobytes on disk and would be gigabytes in memory, because its rows are all alike.
+
+    Raises:
+        ArtifactError: if it unpacks to more than it ever does.
+    """
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    if columns is not None:
+        below = tuple(f"{name}." for name in columns)
+        chunks = [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(below)]
+    size = path.stat().st_size
+    _refuse_beyond(sum(map(_unpacked, chunks)), MAX_TABLE_RATIO, MAX_TABLE_RATIO * size + _FREE_TABLE_BYTES, path)
+    shared = {chunk.path_in_schema for chunk in chunks if chunk.has_dictionary_page}
+    texts = {field.name for field in file.schema_arrow if str(field.type) in ("string", "large_string")}
+    most = MAX_TEXT_RATIO * size + _FREE_BYTES + _FREE_ROW_BYTES * file.metadata.num_rows
+    most = min(most, MAX_TABLE_RATIO * size + _FREE_TABLE_BYTES)
+    unpacked = 0
+    for batch in file.iter_batches(_BATCH_ROWS, columns=sorted(texts & shared)) if texts & shared else ():
+        unpacked += batch.nbytes
+        _refuse_beyond(unpacked, MAX_TEXT_RATIO, most, path)
+
+
+def _unpacked(chunk: Any) -> int:
+    """Bytes in memory of a column of some rows, by what the file says of it; of texts that are kept once, once."""
+    return int(max(chunk.num_values * _WIDTHS.get(chunk.physical_type, 4), chunk.total_uncompressed_size))
+
+
+def _refuse_beyond(unpacked: int, ratio: int, most: int, path: Path) -> None:
+    if unpacked > most:
+        raise ArtifactError(f"{path} unpacks to over {ratio} times its size; it is damaged.")
 
 
 def listed_files(folder: Path) -> list[str]:
@@ -180,7 +240,8 @@ def read_semantic_ids(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path).expanduser()
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        with _no_cycles_sought():
+            data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{file} does not exist; expected a semantic_ids.json.") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -189,6 +250,18 @@ def read_semantic_ids(path: str | Path) -> dict[str, Any]:
         raise ArtifactError(f"{file} is not a semantic_ids.json: it has no 'corpora'.")
     _check_schema(data.get("schema"), file)
     return data
+
+
+@contextmanager
+def _no_cycles_sought() -> Iterator[None]:
+    """Keep the garbage collector from looking through all that was read again and again; JSON has no cycles."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager
@@ -204,13 +277,19 @@ def writing(folder: str | Path) -> Iterator[Path]:
     target = Path(folder).expanduser().resolve()
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield temporary
-        _sync(temporary)
-        _put_in_place(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    lock = target.with_name(f".{target.name}.lock")
+    with held(lock, waiting=lambda: logger.info("%s: waiting for the process that writes it", target)) as alone:
+        if alone:  # then nobody works on what a killed process has left
+            for left in left_beside(target):
+                _bring_back(left, target)
+                shutil.rmtree(left, ignore_errors=True)
+        temporary = folder_beside(target)
+        try:
+            yield temporary
+            _sync(temporary)
+            _put_in_place(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_target(folder: str | Path) -> None:
@@ -257,6 +336,33 @@ def seal(folder: Path, config: Mapping[str, Any]) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write JSON that people can read and that any parser accepts (NaN becomes null)."""
     path.write_text(json.dumps(_finite(data), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_works(path: Path, head: Mapping[str, Any], works: Iterable[tuple[str, Any]]) -> None:
+    """Write a ``semantic_ids.json``, a line a work: many are written in little memory, and read faster than indented.
+
+    Args:
+        path: of the file.
+        head: what stands before the works.
+        works: corpus IDs and what is said of each.
+    """
+    begin, _ = json.dumps(_finite({**head, "corpora": {}}), indent=2, ensure_ascii=False).rsplit("}\n", 1)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(begin)
+        for number, (corpus, work) in enumerate(works):
+            file.write(f"{',' if number else ''}\n    {_line(corpus)}: {_line(work)}")
+        file.write("\n  }\n}\n")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _line(data: Any) -> str:
+    """The same JSON on one line; most data is all finite and need not be looked through."""
+    try:
+        return _encode(data)
+    except ValueError:
+        return _encode(_finite(data))
 
 
 def _finite(data: Any) -> Any:
@@ -353,16 +459,23 @@ def _put_in_place(temporary: Path, target: Path) -> None:
         _move_into(temporary, target)
 
 
+def _bring_back(left: Path, target: Path) -> None:
+    """Undo a replacing that was killed when the old artifacts were put aside and the new ones not yet there."""
+    old = left / target.name
+    if not target.exists() and list(left.iterdir()) == [old]:
+        old.rename(target)
+
+
 def _replace(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)
         return
-    retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    retired = folder_beside(target)
     old = retired / target.name
     try:
         target.rename(old)
         temporary.rename(target)
-    except OSError:
+    except BaseException:
         if old.exists():
             old.rename(target)
         retired.rmdir()

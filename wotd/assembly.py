@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -11,11 +12,14 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from wotd.artifacts import read_semantic_ids
 from wotd.callbacks import MixedPrecision
+from wotd.callbacks.checkpoint_files import WholeCheckpointFiles
 from wotd.checkpoints import FOLDER
 from wotd.configuration import build, compose, overrides_of
 from wotd.data import WOTDDataModule
@@ -126,6 +130,8 @@ def build_trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
     if os.environ.get("LOCAL_WORLD_SIZE") and config.trainer.get("devices") == "auto":
         # Under torchrun on CPUs, Lightning would count one device.
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
+    if config.trainer.get("strategy") == "ddp":
+        settings["strategy"] = distributed_strategy()
     trainer: lightning.Trainer = build(
         config.trainer,
         "trainer",
@@ -137,7 +143,18 @@ def build_trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
         enable_progress_bar="progress" in entries,
         **settings,
     )
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeCheckpointFiles()
     return trainer
+
+
+def distributed_strategy() -> DDPStrategy:
+    """Processes that share gradients at each step; codewords only where they change (:mod:`wotd.module`)."""
+    parameters = inspect.signature(torch.nn.parallel.DistributedDataParallel).parameters
+    # Before torch 2.13 it is broadcast_buffers.
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
+    settings: dict[str, Any] = {buffers: False, "gradient_as_bucket_view": True}
+    return DDPStrategy(**settings)
 
 
 def _accelerator(wanted: str) -> str:

@@ -6,14 +6,14 @@ Lightning writes them; each carries the encoder's shape and the provenance of it
 
 from __future__ import annotations
 
-import io
-import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from wotd.callbacks.checkpoint_files import write_whole
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ConfigurationError, TrainingError
 
@@ -37,7 +37,9 @@ def find_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
     found = sorted(Path("outputs").glob(f"**/{FOLDER}/{LAST}"), key=lambda p: p.stat().st_mtime, reverse=True)
     runs = ", ".join(f"hydra.run.dir={p.parent.parent}" for p in found[:3])
     hint = f"the newest runs that have one: {runs}" if runs else "no run under outputs/ has one"
-    raise ConfigurationError(f"ckpt_path is {ckpt_path}, but {path} does not exist; {hint}.")
+    raise ConfigurationError(
+        f"ckpt_path is {ckpt_path}, but {path} does not exist; {hint}. A run that had none yet starts anew without it."
+    )
 
 
 def refuse_misfit(path: Path, encoder: SemanticEncoder, provenance: Mapping[str, Any]) -> None:
@@ -80,19 +82,7 @@ def _fingerprint(provenance: Mapping[str, Any], part: str) -> Mapping[str, Any] 
 
 def save_start(state: Mapping[str, Any], output_dir: Path) -> None:
     """Keep the state of a model that was started and not trained, whole or not at all."""
-    path = output_dir / FOLDER / START
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()  # torch's own writer says of a full disk only that some check of its own failed
-    torch.save(dict(state), buffer)
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(state, output_dir / FOLDER / START)
 
 
 def load_checkpoint(path: str | Path) -> tuple[SemanticEncoder, dict[str, Any]]:
@@ -107,21 +97,34 @@ def load_checkpoint(path: str | Path) -> tuple[SemanticEncoder, dict[str, Any]]:
     checkpoint = _read(file, "checkpoint", TrainingError)
     own = dict(checkpoint["wotd"])
     prefix = "model."
-    state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     try:
-        encoder = SemanticEncoder.from_config(own.pop("encoder"))
-        encoder.load_state_dict(state)
+        state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+        encoder = SemanticEncoder.restored(own.pop("encoder"), state)
     except Exception as error:  # weights and shape of unlike versions fail in many ways
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise TrainingError(f"checkpoint is {file}, which this version of wotd cannot read: {reason}.") from error
-    return encoder.eval(), own
+    return encoder, own
 
 
 def _read(path: Path, argument: str, kind: type[ConfigurationError] | type[TrainingError]) -> dict[str, Any]:
     try:
+        _refuse_packed(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign file raises kinds of zip, pickle and torch, and none says much
         raise kind(f"{argument} is {path}, which is not one of wotd's checkpoints, or is damaged.") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("wotd"), dict):
         raise kind(f"{argument} is {path}, which is not one of wotd's checkpoints.")
     return checkpoint
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse an archive that is larger within than without; torch packs nothing, but would unpack.
+
+    Raises:
+        BadZipFile: if it is, or is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise zipfile.BadZipFile("it holds more than its own size")

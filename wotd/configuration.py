@@ -19,6 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import InstantiationException, OverrideParseException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from wotd.errors import ConfigurationError, WOTDError
@@ -121,7 +122,9 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         )
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", message):
         return f"the key '{match.group(1)}' exists already; write it without the plus sign."
-    return message.strip().splitlines()[0].rstrip(".") + "."
+    return (message.strip().splitlines() or [f"the overrides cannot be read ({type(error).__name__})"])[0].rstrip(
+        "."
+    ) + "."
 
 
 def _no_such_key(key: str, addition: str, overrides: Sequence[str]) -> str:
@@ -218,6 +221,13 @@ def check(config: DictConfig, *, unused: Iterable[str] = ()) -> None:
     Raises:
         ConfigurationError: all keys without a value at once; else the first unknown key or wrong type.
     """
+    try:
+        _check(config, unused)
+    except (OmegaConfBaseException, RecursionError) as error:  # a value that refers to none, or to itself
+        raise ConfigurationError(explain(error)) from error
+
+
+def _check(config: DictConfig, unused: Iterable[str]) -> None:
     used = [str(key) for key in config if key not in set(unused)]
     missing = sorted(key for key in OmegaConf.missing_keys(config) if key.split(".")[0] in used)
     if missing:

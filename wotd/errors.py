@@ -4,9 +4,21 @@ A door (shell, Hydra, server) catches :class:`WOTDError` and shows its message; 
 bug of ours and keeps its traceback.
 """
 
+MAX_SENTENCE = 2000
+"""Characters of a message; of what is longer, the middle is left out."""
+
 
 class WOTDError(Exception):
     """Base of every error that the user, not the programmer, can mend."""
+
+    def __str__(self) -> str:
+        """The sentence on one line of bounded length, whatever it quotes: names, cells and tags may hold anything."""
+        sentence = super().__str__()
+        if len(sentence) > MAX_SENTENCE:
+            sentence = f"{sentence[: MAX_SENTENCE // 2]} … {sentence[3 - MAX_SENTENCE // 2 :]}"
+        if sentence.isprintable():
+            return sentence
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in sentence)[:MAX_SENTENCE]
 
 
 class ConfigurationError(WOTDError):
@@ -31,6 +43,10 @@ class VectorsError(WOTDError):
 
 class TrainingError(WOTDError):
     """Training cannot start or go on with the data and settings given."""
+
+
+class LostProcessError(TrainingError):
+    """Another process of a distributed run has ended, and with it what it shared."""
 
 
 class ArtifactError(WOTDError):

@@ -6,7 +6,7 @@ than the rows, or a fit, looks at a sample of fixed size that is spread evenly o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -50,15 +50,22 @@ _CHUNK_ROWS = 16384
 
 
 def encode_vectors(
-    encoder: SemanticEncoder, vectors_ND: NDArray[np.floating], rows: NDArray[np.int64]
+    encoder: SemanticEncoder,
+    vectors_ND: NDArray[np.floating],
+    rows: NDArray[np.int64],
+    on_rows: Callable[[int], object] = lambda _: None,
 ) -> NDArray[np.int64]:
-    """Codes of the chosen rows, int64 len(rows)×L; the matrix may be memory-mapped and is read in chunks."""
+    """Codes of the chosen rows, int64 len(rows)×L; the matrix may be memory-mapped and is read in chunks.
+
+    ``on_rows`` is called with the number of each chunk's rows, to show progress.
+    """
     device = encoder.mean_D.device
-    parts = [
-        encoder.encode(_chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).to(device)).cpu().numpy()
-        for first in range(0, len(rows), _CHUNK_ROWS)
-    ]
-    return np.concatenate(parts) if parts else np.empty((0, len(encoder.level_sizes)), dtype=np.int64)
+    codes_NL = np.empty((len(rows), len(encoder.level_sizes)), dtype=np.int64)
+    for first in range(0, len(rows), _CHUNK_ROWS):
+        x = _chunk(vectors_ND, rows[first : first + _CHUNK_ROWS]).to(device)
+        codes_NL[first : first + len(x)] = encoder.encode(x).cpu().numpy()
+        on_rows(len(x))
+    return codes_NL
 
 
 def evaluate(

@@ -89,6 +89,23 @@ class EncodedText:
         )
 
 
+@dataclass(frozen=True)
+class EncodedRows:
+    """What the model says of N rows, as arrays; see :class:`EncodedText`.
+
+    Attributes:
+        codes: int64 N×L.
+        confidence: float64 N×L, six digits.
+        error: float64 N, six digits.
+        out_of_domain: bool N; None where the model never saw any rows to compare with.
+    """
+
+    codes: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    error: NDArray[np.float64]
+    out_of_domain: NDArray[np.bool_] | None
+
+
 class SemanticIDModel:
     """Trained artifacts, ready to encode, decode, describe, search and browse."""
 
@@ -266,32 +283,36 @@ class SemanticIDModel:
 
     def encode_embedded(self, vectors_ND: NDArray[np.float32], texts: Sequence[str]) -> list[EncodedText]:
         """As :meth:`encode`, for texts whose rows :meth:`embed` has given, N×(D+F)."""
+        rows = self.encode_rows(vectors_ND)
+        out_N = [None] * len(rows.codes) if rows.out_of_domain is None else rows.out_of_domain.tolist()
+        told = zip(texts, rows.codes.tolist(), rows.confidence.tolist(), rows.error.tolist(), out_N, strict=True)
+        return [
+            EncodedText(
+                code=code,
+                id=str(SemanticID(tuple(code))),
+                names=self.names(SemanticID(tuple(code))),
+                confidence=confidence,
+                out_of_domain=out_of_domain,
+                error=error,
+                facts=self.facts(text),
+            )
+            for text, code, confidence, error, out_of_domain in told
+        ]
+
+    def encode_rows(self, vectors_ND: NDArray[np.float32]) -> EncodedRows:
+        """What the model says of rows as :meth:`embed` gives them, N×(D+F), as arrays."""
         x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
         codes_NL, confidence_NL = self.encoder.encode_with_confidence(x_ND)
-        error_N = (self.encoder.decode(codes_NL) - x_ND[:, : self.encoder.input_dim]).square().mean(
-            1
-        ) / self.encoder.scale.square()
         foreign = self.encoder.domain.is_foreign(x_ND)
-        out_N = [None] * len(codes_NL) if foreign is None else foreign.tolist()
-        rows = zip(texts, codes_NL.tolist(), confidence_NL.tolist(), error_N.tolist(), out_N, strict=True)
-        return [self._entry(*row) for row in rows]
-
-    def _entry(
-        self, text: str, code: list[int], confidence: list[float], error: float, out_of_domain: bool | None
-    ) -> EncodedText:
-        semantic_id = SemanticID(tuple(code))
-        return EncodedText(
-            code=code,
-            id=str(semantic_id),
-            names=self.names(semantic_id),
-            confidence=[round(sure, 6) for sure in confidence],
-            out_of_domain=out_of_domain,
-            error=round(error, 6),
-            facts=self._facts(text),
+        return EncodedRows(
+            codes=codes_NL.cpu().numpy(),
+            confidence=_rounded(confidence_NL),
+            error=_rounded(self.encoder.errors(x_ND, codes_NL)),
+            out_of_domain=None if foreign is None else foreign.cpu().numpy(),
         )
 
-    def _facts(self, text: str) -> list[dict[str, Any]]:
-        """What the rules say of the text where they rest on a fact that can be measured on it: its reading ease."""
+    def facts(self, text: str) -> list[dict[str, Any]]:
+        """What the rules say of a text where they rest on a fact that can be measured on it: its reading ease."""
         taxonomy = self.artifacts.taxonomy
         levels = [level for level in taxonomy.levels if level.fact == MEASURED] if taxonomy is not None else []
         ease = reading_ease([text]) if levels else None
@@ -595,6 +616,11 @@ class SemanticIDModel:
         """What the distinct codes decode to, C×D, and the squares of its lengths."""
         decoded_CD = self.decode(self.library.codes_CL)
         return decoded_CD, np.einsum("cd,cd->c", decoded_CD, decoded_CD)
+
+
+def _rounded(values: torch.Tensor) -> NDArray[np.float64]:
+    """In six digits, as people read them."""
+    return np.round(values.cpu().double().numpy(), 6)
 
 
 def _place(wanted: str, names: Sequence[str], what: str) -> int:

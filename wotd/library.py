@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from wotd.artifacts import Artifacts
 from wotd.collision_policy import published_id
 from wotd.concordance import Word
 from wotd.errors import InputError
+from wotd.id_index.code_groups import NO_CODE, CodeGroups, Whole
 from wotd.semantic_ids import IDPattern, SemanticID
 
 MAX_BRANCHES = 2048
@@ -196,38 +198,30 @@ class Library:
         """The distinct codes, in order."""
         return self._grouped.codes_CL
 
-    def rows(self, code: int) -> NDArray[np.int64]:
+    def rows(self, code: int) -> NDArray[Whole]:
         """Passages that bear the code of that place in ``codes_CL``, in stored order."""
-        grouped = self._grouped
-        return grouped.rows_N[grouped.ends_C[code] - grouped.passages_C[code] : grouped.ends_C[code]]
+        return self._grouped.rows_of(slice(code, code + 1))
 
     @property
     def id_levels(self) -> int:
         """How many indices the longest ID has: as many as there are levels, one more where works bear a suffix."""
-        return max([len(self._level_sizes), *(len(semantic_id) for _, _, semantic_id in self._works)])
+        return len(self._works_by_id.levels)
 
     def count(self, prefix: SemanticID) -> int:
         """How many passages bear the prefix, or the code before its suffix: passages have none."""
-        return int(self._grouped.passages_C[self._below(prefix)].sum())
+        return self._grouped.count(self._of_passages(prefix))
 
     def children(self, prefix: SemanticID) -> list[tuple[SemanticID, int]]:
         """IDs one level below the prefix that passages bear, in order, and how many bear each."""
-        depth = len(prefix)
-        if depth >= len(self._level_sizes):
-            return []
-        below_C = self._below(prefix)
-        counts_K = np.zeros(self._level_sizes[depth], dtype=np.int64)
-        np.add.at(counts_K, self.codes_CL[below_C, depth], self._grouped.passages_C[below_C])
-        return [(SemanticID((*prefix, int(index))), int(counts_K[index])) for index in np.flatnonzero(counts_K)]
+        return self._grouped.children(prefix)
 
     def works(self, prefix: SemanticID | IDPattern) -> list[dict[str, Any]]:
         """Corpus ID, title, author and ID of the works whose own ID begins so."""
-        pattern = IDPattern(prefix.indices)
-        return [
-            {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": str(semantic_id)}
-            for corpus, entry, semantic_id in self._works
-            if pattern.matches(semantic_id)
-        ]
+        return [self._work(place) for place in self._works_by_id.matching(prefix).tolist()]
+
+    def _work(self, place: int) -> dict[str, Any]:
+        corpus, entry, semantic_id = self._works[place]
+        return {"corpus": corpus, "title": entry["title"], "author": entry["author"], "id": str(semantic_id)}
 
     def work(self, corpus: str) -> dict[str, Any] | None:
         """What ``semantic_ids.json`` says of a work; None where it knows none of that corpus ID."""
@@ -237,10 +231,10 @@ class Library:
         """Rows of the passages whose code matches, of all works or of one, in stored order."""
         import pyarrow.compute as pc
 
-        wanted_N = self._below(pattern)[self._grouped.code_N]
+        rows = self._grouped.matching(self._of_passages(pattern))
         if corpus is not None:
-            wanted_N &= pc.fill_null(pc.equal(self._table["corpus"], corpus), False).to_numpy()
-        return np.flatnonzero(wanted_N)
+            rows = rows[pc.fill_null(pc.equal(self._table["corpus"], corpus), False).to_numpy()[rows]]
+        return rows
 
     def passage(self, row: int, word: Word | None = None) -> Passage:
         """The passage in a row of the table, and where the word stands in it."""
@@ -277,7 +271,7 @@ class Library:
         )  # codes are in order, so those of a prefix stand together
         begins_C[1:] = (np.diff(self.codes_CL[:, :depth], axis=0) != 0).any(1)
         prefixes_KL = self.codes_CL[begins_C, :depth]
-        prefix_N = (np.cumsum(begins_C) - 1)[self._grouped.code_N[rows]]
+        prefix_N = (np.cumsum(begins_C) - 1)[self._grouped.places[rows]]
         groups, counts = np.unique(prefix_N, return_counts=True)
         parts = np.split(rows[np.argsort(prefix_N, kind="stable")], np.cumsum(counts)[:-1])
         return [
@@ -290,9 +284,8 @@ class Library:
         counts = {
             each["values"]: each["counts"] for each in self._table["corpus"].take(rows).value_counts().to_pylist()
         }
-        found = [
-            {**work, "passages": counts[work["corpus"]]} for work in self.works(IDPattern()) if work["corpus"] in counts
-        ]
+        places = sorted(self._place_of_work[corpus] for corpus in counts if corpus in self._place_of_work)
+        found = [{**work, "passages": counts[work["corpus"]]} for work in map(self._work, places)]
         return sorted(found, key=lambda work: -work["passages"])
 
     def in_turns(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -307,7 +300,8 @@ class Library:
 
     def tree(self, prefix: SemanticID, depth: int, name: Callable[[SemanticID], str]) -> Tree:
         """What passages bear below a prefix, so many levels deep, or fewer where that would be too many branches."""
-        places_C = np.flatnonzero(self._below(prefix))
+        below = self._grouped.below(prefix.indices[: len(self._level_sizes)])
+        places_C = np.arange(below.start, below.stop)
         deepest = min(len(prefix) + depth, len(self._level_sizes))
         while deepest > len(prefix) + 1 and self._branches(places_C, len(prefix), deepest) > MAX_BRANCHES:
             deepest -= 1
@@ -321,7 +315,7 @@ class Library:
     def _branch(
         self, prefix: SemanticID, places_C: NDArray[np.int64], deepest: int, name: Callable[[SemanticID], str]
     ) -> Tree:
-        passages_C = self._grouped.passages_C[places_C]
+        passages_C = self._grouped.counts_C[places_C]
         children: list[Tree] = []
         more = 0
         if len(prefix) < deepest and len(places_C):
@@ -346,13 +340,9 @@ class Library:
             "id": str(SemanticID(tuple(values["code"]))),
         }
 
-    def _below(self, prefix: SemanticID | IDPattern) -> NDArray[np.bool_]:
-        below = np.ones(len(self.codes_CL), dtype=np.bool_)
-        # Passages bear no suffix, which only IDs of works may have behind the last level.
-        for level, index in enumerate(prefix.indices[: len(self._level_sizes)]):
-            if index is not None:
-                below &= self.codes_CL[:, level] == index
-        return below
+    def _of_passages(self, pattern: SemanticID | IDPattern) -> IDPattern:
+        """The pattern without a suffix, which only IDs of works may have behind the last level."""
+        return IDPattern(pattern.indices[: len(self._level_sizes)])
 
     @cached_property
     def _corpora(self) -> dict[str, Any]:
@@ -365,6 +355,19 @@ class Library:
         return [(corpus, entry, semantic_id) for corpus, entry, semantic_id in ids if semantic_id is not None]
 
     @cached_property
+    def _place_of_work(self) -> dict[str, int]:
+        return {corpus: place for place, (corpus, _, _) in enumerate(self._works)}
+
+    @cached_property
+    def _works_by_id(self) -> CodeGroups:
+        lengths_W = np.array([len(semantic_id) for _, _, semantic_id in self._works], dtype=np.int64)
+        depth = int(lengths_W.max(initial=len(self._level_sizes)))
+        ids_WL = np.full((len(lengths_W), depth), NO_CODE)
+        indices = chain.from_iterable(semantic_id for _, _, semantic_id in self._works)
+        ids_WL[np.arange(depth) < lengths_W[:, None]] = np.fromiter(indices, dtype=np.int64)
+        return CodeGroups.of(ids_WL)
+
+    @cached_property
     def _table(self) -> Any:
         return self._artifacts.codes()
 
@@ -375,25 +378,7 @@ class Library:
         return np.asarray(indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
     @cached_property
-    def _grouped(self) -> _CodeGroups:
+    def _grouped(self) -> CodeGroups:
         column = self._table["code"].combine_chunks()
         flat: NDArray[np.int64] = column.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
-        return _CodeGroups.of(flat.reshape(len(column), len(self._level_sizes)))
-
-
-@dataclass(frozen=True)
-class _CodeGroups:
-    """Distinct codes in order, that of each passage, how many bear each, and which, those of one code together."""
-
-    codes_CL: NDArray[np.int64]
-    code_N: NDArray[np.int64]
-    passages_C: NDArray[np.int64]
-    rows_N: NDArray[np.int64]
-    ends_C: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, codes_NL: NDArray[np.int64]) -> _CodeGroups:
-        codes_CL, code_N = np.unique(codes_NL, axis=0, return_inverse=True)
-        code_N = code_N.reshape(-1)
-        passages_C = np.bincount(code_N, minlength=len(codes_CL))
-        return cls(codes_CL, code_N, passages_C, np.argsort(code_N, kind="stable"), np.cumsum(passages_C))
+        return CodeGroups.of(flat.reshape(len(column), len(self._level_sizes)))

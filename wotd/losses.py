@@ -6,7 +6,7 @@ Shape letters: B batch, L levels, K codes of a level, Z latent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,6 +16,14 @@ from torch.nn import functional
 
 from wotd.encoders.semantic_encoder import SemanticEncoding
 from wotd.errors import ConfigurationError
+
+Sum = Callable[[Tensor], Tensor]
+"""Adds a tensor up over the processes that share a batch; it has no gradient."""
+
+
+def _alone(value: Tensor) -> Tensor:
+    """The sum over one process."""
+    return value.detach()
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,12 @@ def semantic_losses(
     sharpness_L: Tensor,
     labels_BL: Tensor | None = None,
     priors: Sequence[Tensor | None] = (),
+    summed: Sum = _alone,
 ) -> LossTerms:
-    """All terms for one batch.
+    """All terms for one batch, or for a process's part of a common one.
+
+    Where processes share a batch, the mean of their terms, each weighted by its rows, is the term of the common batch,
+    and so is the mean of the gradients where they have equally many rows.
 
     Args:
         encoding: what the model made of the batch.
@@ -83,23 +95,24 @@ def semantic_losses(
         labels_BL: int64, -1 where unknown or never seen in training; None where no level is supervised.
         priors: per level, the distribution of its labels in the training data (K), or None where
             the level is free.
+        summed: adds up over the processes that share the batch.
     """
     quantized = encoding.quantized
     priors = priors or [None] * len(quantized.distances)
     # Under autocast, half-precision logits could not tell near codes apart.
     with torch.autocast(sharpness_L.device.type, enabled=False):
-        entropy_L, diversity_L = _use_of_codes(quantized.distances, sharpness_L, priors)
+        entropy_L, diversity_L = _use_of_codes(quantized.distances, sharpness_L, priors, summed)
         return LossTerms(
             reconstruction=encoding.reconstruction_loss,
             commitment=quantized.commitment,
             entropy=entropy_L.mean(),
             diversity=diversity_L.mean(),
-            alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL, priors),
+            alignment=_alignment_term(quantized.distances, sharpness_L, labels_BL, priors, summed),
         )
 
 
 def _use_of_codes(
-    distances: Sequence[Tensor], sharpness_L: Tensor, priors: Sequence[Tensor | None]
+    distances: Sequence[Tensor], sharpness_L: Tensor, priors: Sequence[Tensor | None], summed: Sum
 ) -> tuple[Tensor, Tensor]:
     """Entropy and diversity per level, levels of one size together, for speed."""
     terms = []
@@ -109,7 +122,7 @@ def _use_of_codes(
         none_K = sharpness_L.new_zeros(size)
         log_priors = [none_K if prior_K is None else prior_K.clamp_min(1e-6).log() for prior_K in priors]
         log_prior_MK = torch.stack([log_priors[level] for level in levels])
-        terms.append(_UseOfCodes.apply(distances_BMK, sharpness_L[levels], log_prior_MK))  # type: ignore[no-untyped-call]
+        terms.append(_UseOfCodes.apply(distances_BMK, sharpness_L[levels], log_prior_MK, summed))  # type: ignore[no-untyped-call]
     entropies, diversities = zip(*terms, strict=True)
     return torch.cat(entropies), torch.cat(diversities)
 
@@ -124,12 +137,14 @@ class _UseOfCodes(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, distances_BMK: Tensor, sharpness_M: Tensor, log_prior_MK: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, distances_BMK: Tensor, sharpness_M: Tensor, log_prior_MK: Tensor, summed: Sum
+    ) -> tuple[Tensor, Tensor]:
         """The two terms of each level, of probabilities softmax(-sharpness · distances)."""
         size = distances_BMK.shape[2]
         log_p_BMK = torch.log_softmax(distances_BMK * -sharpness_M.unsqueeze(1), 2)
         p_BMK = log_p_BMK.exp()
-        mean_MK = p_BMK.mean(0)
+        mean_MK = p_BMK.mean(0) if summed is _alone else _common_mean(p_BMK, summed)
         unlike_prior_MK = mean_MK.clamp_min(1e-12).log() - log_prior_MK
         row_entropy_M = -torch.linalg.vecdot(p_BMK, log_p_BMK).mean(0)
         entropy_M = (row_entropy_M + torch.linalg.vecdot(mean_MK, unlike_prior_MK)) / math.log(size)
@@ -138,7 +153,7 @@ class _UseOfCodes(torch.autograd.Function):
         return entropy_M, diversity_M
 
     @staticmethod
-    def backward(ctx: Any, entropy_M: Tensor, diversity_M: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, entropy_M: Tensor, diversity_M: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient of the distances; what is the same for all codes of a row leaves its softmax as it is."""
         log_p_BMK, p_BMK, mean_MK, unlike_prior_MK, sharpness_M = ctx.saved_tensors
         rows, _, size = p_BMK.shape
@@ -148,27 +163,46 @@ class _UseOfCodes(torch.autograd.Function):
             of_entropy_M1 * unlike_prior_MK + of_diversity_M1 * mean_MK, log_p_BMK, of_entropy_M1, value=-1
         )
         toward_BMK.sub_(torch.linalg.vecdot(p_BMK, toward_BMK).unsqueeze(2))
-        return toward_BMK.mul_(p_BMK).mul_(-sharpness_M.unsqueeze(1)), None, None
+        return toward_BMK.mul_(p_BMK).mul_(-sharpness_M.unsqueeze(1)), None, None, None
+
+
+def _common_mean(p_BMK: Tensor, summed: Sum) -> Tensor:
+    """Mean over the rows of all processes, M×K."""
+    sums = summed(torch.cat([p_BMK.sum(0).flatten(), p_BMK.new_tensor([len(p_BMK)])]))
+    return (sums[:-1] / sums[-1]).view(p_BMK.shape[1:])
 
 
 def _alignment_term(
-    distances: Sequence[Tensor], sharpness_L: Tensor, labels_BL: Tensor | None, priors: Sequence[Tensor | None]
+    distances: Sequence[Tensor],
+    sharpness_L: Tensor,
+    labels_BL: Tensor | None,
+    priors: Sequence[Tensor | None],
+    summed: Sum,
 ) -> Tensor:
-    """Mean over levels with a known label in the batch; zero where there is none.
+    """Mean over levels with a known label in the batch; zero, with a gradient, where there is none.
 
     Labels count the same, however common: unseen authors write in other proportions.
     """
     if labels_BL is None:
         return sharpness_L.new_zeros(())
-    terms = [
-        functional.cross_entropy(-distances_BK * sharpness, labels_B, weight=_evenly(prior_K), ignore_index=-1)
-        for distances_BK, sharpness, labels_B, prior_K in zip(
-            distances, sharpness_L, labels_BL.unbind(1), priors, strict=False
-        )
-        if bool((labels_B >= 0).any())
-    ]
-    # Zero with a gradient: distributed training waits for one of every parameter.
-    return torch.stack(terms).mean() if terms else sum((d.sum() for d in distances), sharpness_L.sum()) * 0.0
+    losses, weights = [], []
+    for distances_BK, sharpness, labels_B, prior_K in zip(
+        distances, sharpness_L, labels_BL.unbind(1), priors, strict=False
+    ):
+        weight_K = _evenly(prior_K)
+        logits_BK = -distances_BK * sharpness
+        losses.append(functional.cross_entropy(logits_BK, labels_B, weight=weight_K, ignore_index=-1, reduction="sum"))
+        known_B = labels_B >= 0
+        weight_B = known_B if weight_K is None else torch.where(known_B, weight_K[labels_B.clamp_min(0)], 0)
+        weights.append(weight_B.sum())
+    if not losses:  # distributed training waits for a gradient of every parameter
+        return sum((d.sum() for d in distances), sharpness_L.sum()) * 0.0
+    rows = sharpness_L.new_tensor(len(labels_BL))
+    *total, all_rows = summed(torch.stack([*weights, rows])).unbind()
+    total_L = torch.stack(total)
+    present_L = total_L > 0
+    mean_L = torch.stack(losses) * (all_rows / rows) / torch.where(present_L, total_L, 1)
+    return mean_L.sum() / present_L.sum().clamp_min(1)
 
 
 def _evenly(prior_K: Tensor | None) -> Tensor | None:

@@ -16,6 +16,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from wotd import processes
 from wotd.configuration import check_types
 from wotd.data.batches import EmbeddingBatch, EmbeddingDataset
 from wotd.encoders.semantic_encoder import SemanticEncoder, SemanticEncoding
@@ -138,6 +139,7 @@ class SemanticIDModule(lightning.LightningModule):
             self._calibrate(calibration)
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1))
         self.model.refit(dataset[_spread(len(dataset))].embeddings.to(self.device), generator)
+        processes.follow_first(self.model.buffers())
 
     def _calibrate(self, dataset: EmbeddingDataset, *, first: bool = False) -> None:
         rows = dataset[_spread(len(dataset))]
@@ -150,6 +152,7 @@ class SemanticIDModule(lightning.LightningModule):
         """Start the codewords anew on what the encoder makes of the training rows; alike on every process."""
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * (self.global_step + 1))
         self.model.restart(dataset[_spread(len(dataset))].embeddings.to(self.device), generator)
+        processes.follow_first(self.model.buffers())
 
     def _set_priors(self, labels_NL: Tensor) -> None:
         for level, size in enumerate(self.model.level_sizes):
@@ -175,14 +178,16 @@ class SemanticIDModule(lightning.LightningModule):
         encoding: SemanticEncoding = self.model(embeddings_BD)
         return encoding
 
-    def terms(self, batch: EmbeddingBatch) -> tuple[LossTerms, SemanticEncoding]:
-        """Loss terms of a batch and what they were measured on."""
+    def terms(self, batch: EmbeddingBatch, *, common: bool = False) -> tuple[LossTerms, SemanticEncoding]:
+        """Loss terms of a batch, or of this process's part of a common one, and what they were measured on."""
         labels_BL = self.taught_labels(batch.labels) if self.supervised else None
         encoding = self(batch.embeddings)
-        return semantic_losses(encoding, self.model.sharpness, labels_BL, self.priors), encoding
+        options = {"summed": processes.summed} if common else {}
+        return semantic_losses(encoding, self.model.sharpness, labels_BL, self.priors, **options), encoding
 
     def on_train_start(self) -> None:
         """Log at least once an epoch, however few steps it has."""
+        processes.follow_first(self.buffers())
         self._has_prior = None  # a checkpoint may have brought others
         trainer = self.trainer
         steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
@@ -191,7 +196,7 @@ class SemanticIDModule(lightning.LightningModule):
     def on_train_batch_start(self, batch: EmbeddingBatch, batch_idx: int) -> None:
         """Draw each step's randomness from a seed of its own, so that a run that goes on draws the same."""
         del batch, batch_idx
-        seed = self.seed + 1_000_003 * (self.trainer.global_step + 1) + self.trainer.global_rank
+        seed = self.seed + 1_000_003 * (self.trainer.global_step + 1)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would queue calls for devices that are not there
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -199,7 +204,7 @@ class SemanticIDModule(lightning.LightningModule):
     def training_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch; its terms are logged in the steps that the trainer logs."""
         del batch_idx
-        terms, _ = self.terms(batch)
+        terms, _ = self.terms(batch, common=self.trainer.world_size > 1)
         weighted = terms.weighted(self.losses)
         loss = weighted.total()
         scalars = _scalars("train", loss, terms, weighted)
@@ -208,30 +213,36 @@ class SemanticIDModule(lightning.LightningModule):
         self._recent_steps += 1
         if step_is_logged(self.trainer):
             means = (self._recent / self._recent_steps).unbind()
-            self.log_dict(dict(zip(scalars, means, strict=True)))
+            self.log_dict(dict(zip(scalars, means, strict=True)), sync_dist=True)
             self._recent, self._recent_steps = None, 0
         return loss
 
     @torch.no_grad()
     def validation_loss(self, dataset: EmbeddingDataset) -> float:
-        """``val/loss`` of the model as it stands, outside of any trainer."""
+        """``val/loss`` of the model as it stands, outside of any trainer; on a spread of many rows."""
         training = self.training
         self.eval()
-        total = 0.0
-        for index in torch.split(torch.arange(len(dataset)), 1024):
+        total, rows = 0.0, _spread(len(dataset))
+        for index in torch.split(rows, 1024):
             embeddings, labels = dataset[index]
             terms, _ = self.terms(EmbeddingBatch(embeddings.to(self.device), labels.to(self.device)))
             total += float(terms.weighted(self.losses).total()) * len(index)
         self.train(training)
-        return total / max(1, len(dataset))
+        return total / max(1, len(rows))
 
     def validation_step(self, batch: EmbeddingBatch, batch_idx: int) -> Tensor:
         """One batch of validation; returns its codes for whoever counts them."""
         del batch_idx
-        terms, encoding = self.terms(batch)
+        terms, encoding = self.terms(batch, common=self.trainer.world_size > 1)
         weighted = terms.weighted(self.losses)
         scalars = _scalars("val", weighted.total(), terms, weighted)
-        self.log_dict(scalars, batch_size=len(batch.embeddings), sync_dist=True)
+        rows = all_rows = len(batch.embeddings)
+        if self.trainer.world_size > 1:
+            # Lightning takes the mean of the processes' batch sizes for a whole number, so they have to be alike.
+            all_rows = int(processes.summed(torch.tensor(rows, device=self.device)))
+            share = rows * self.trainer.world_size / all_rows
+            scalars = {name: value * share for name, value in scalars.items()}
+        self.log_dict(scalars, batch_size=all_rows, sync_dist=True)
         return encoding.quantized.codes
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 
 from wotd import artifacts as artifact_folder
+from wotd import processes
 from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
 from wotd.callbacks.boards import forget
 from wotd.callbacks.stopping import StopAfterBatch
@@ -37,15 +39,17 @@ from wotd.embeddings.base import Embedder
 from wotd.embeddings.cache import EmbeddingCache
 from wotd.embeddings.embedder import load_embedder
 from wotd.encoders import SemanticEncoder
-from wotd.errors import ConfigurationError, TrainingError
+from wotd.errors import ConfigurationError, LostProcessError, TrainingError
 from wotd.evaluation import encode_vectors, evaluate, fit_probes, frontier
+from wotd.metrics import spread
 from wotd.module import SemanticIDModule
 from wotd.passage_map import check_method, place
-from wotd.progress import track
+from wotd.progress import progress, track
 from wotd.provenance import git_revision, library_versions
 from wotd.publication import write_codes, write_semantic_ids
 from wotd.report import write_report
 from wotd.results_board import show_results
+from wotd.run_lock import alone
 from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
 
@@ -53,6 +57,9 @@ logger = logging.getLogger(__name__)
 
 TERMINATED = 128 + signal.SIGTERM
 """Exit status of a process that SIGTERM ended, as shells count."""
+
+MEASURED_ROWS = 262_144
+"""Rows of a side, at most, that its metrics are measured on."""
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
 
@@ -121,6 +128,11 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     check_method(config.artifacts.map)
     checkpoint = find_checkpoint(config.ckpt_path, output_dir)
     artifact_folder.check_target(output_dir / "artifacts")
+    with alone(output_dir) if first_process() else nullcontext():
+        return _trained(config, output_dir, checkpoint, start)
+
+
+def _trained(config: DictConfig, output_dir: Path, checkpoint: Path | None, start: float) -> TrainingResults:
     taxonomy = build_taxonomy(config)
     lightning.seed_everything(config.seed, workers=True, verbose=False)
 
@@ -157,7 +169,9 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
         evaluation = time.perf_counter()
         alignment = align_to(module.model, data, earlier) if earlier else None
         metrics = _measure(module, data, taxonomy)
-        codes_NL = encode_vectors(module.model, data.vectors, np.arange(len(data.sides)))
+        count = len(data.sides)
+        with progress("encoding", count, "rows", logged=count > MEASURED_ROWS) as advance:
+            codes_NL = encode_vectors(module.model, data.vectors, np.arange(count), advance)
         ids = continuity.publish(module.model, data, codes_NL)
         trade_off = _frontier(module, data, taxonomy)
         seconds["evaluation"] = time.perf_counter() - evaluation
@@ -203,6 +217,8 @@ def _quiet() -> None:
     """Silence what Lightning says of every run, and all processes of a distributed run but the first."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It kills the run of a process that ended before they all met, when those that wait cannot say anything themselves.
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
     if not first_process():
         logging.getLogger("wotd").setLevel(logging.WARNING)
     for message in (".*LeafSpec.*", ".*exists and is not empty.*", ".*smaller than the logging interval.*",
@@ -252,15 +268,26 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
     Raises:
         KeyboardInterrupt: after Ctrl-C.
         SystemExit: with status 143, after SIGTERM.
+        LostProcessError: if another process of a distributed run has ended.
     """
     stopping = StopAfterBatch()
     trainer.callbacks.append(stopping)  # type: ignore[attr-defined]
     received = None
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:  # what Lightning makes of either signal, whenever it came
         terminated = isinstance(stop, SIGTERMException) or stop.code == TERMINATED
         received = signal.SIGTERM if terminated else signal.SIGINT
+    except MisconfigurationException as error:
+        if "current_epoch" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"trainer.max_epochs is {trainer.max_epochs}, but {checkpoint} has more epochs behind it; expected as many."
+        ) from error
+    except RuntimeError as error:
+        if processes.is_lost(error):
+            raise LostProcessError(_lost(Path(str(trainer.default_root_dir)))) from error
+        raise
     finally:
         stopping.release()
     received = stopping.received or received
@@ -270,6 +297,15 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
         raise KeyboardInterrupt
     epochs = trainer.current_epoch
     logger.info("trained %d epoch%s (%d steps)", epochs, "" if epochs == 1 else "s", trainer.global_step)
+
+
+def _lost(output_dir: Path) -> str:
+    there = (output_dir / FOLDER / LAST).is_file()
+    again = "go on with ckpt_path=last and" if there else "there is no checkpoint yet, start again with"
+    return (
+        "another process of this run has ended, and training cannot go on without it; its output, or the system's log "
+        f"where it was killed, says why: mend that and {again} the same hydra.run.dir."
+    )
 
 
 def _best_checkpoint(
@@ -378,12 +414,12 @@ def _counts(data: WOTDDataModule, trainer: lightning.Trainer) -> dict[str, int]:
 
 
 def _measure(module: SemanticIDModule, data: WOTDDataModule, taxonomy: Taxonomy | None) -> dict[str, float]:
-    """Measure every side."""
+    """Measure every side; of many rows, a sample that is spread evenly over them."""
     encoder = module.model
     probes = fit_probes(data.vectors, data.rows(TRAIN), data.labels, taxonomy) if taxonomy else {}
     metrics: dict[str, float] = {}
     for side, name in enumerate(track(SPLIT_NAMES, "measuring", unit="sides", logged=False)):
-        rows = data.rows(side)
+        rows = spread(data.rows(side), MEASURED_ROWS)
         if not len(rows):
             continue
         measured = evaluate(
@@ -426,7 +462,7 @@ def _write_artifacts(
         write_codes(
             folder / artifact_folder.CODES,
             codes_NL=codes_NL,
-            sides=[SPLIT_NAMES[side] for side in data.sides],
+            sides=np.array(SPLIT_NAMES, dtype=object)[data.sides],
             corpora=data.corpora,
             texts=bool(config.artifacts.texts),
             positions=place(data.vectors[:, : data.dimension], config.artifacts.map, seed=config.seed),

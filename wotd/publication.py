@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from wotd.artifacts import SCHEMA, write_json
+from wotd.artifacts import SCHEMA, write_works
 from wotd.collision_policy import CollisionPolicy, PublishedIDs, publish_ids
 from wotd.encoders import SemanticEncoder
 from wotd.providers.corpora import Corpora, Corpus
 from wotd.semantic_ids import SemanticID
 from wotd.taxonomy import Taxonomy
+
+_WRITTEN_ROWS = 1_000_000
+"""Rows of ``codes.parquet`` that are put together at a time."""
 
 
 def majority_code(codes_NL: NDArray[np.int64]) -> tuple[list[int], list[float]]:
@@ -85,11 +89,9 @@ def write_semantic_ids(
     ids: Mapping[str, SemanticID] | None = None,
 ) -> None:
     """Write ``semantic_ids.json``; without corpora it names none, without IDs each work has its code for one."""
-    entries = {}
-    if corpora is not None:
-        for work in sorted(corpora.works, key=lambda work: work.id):
-            entries[work.id] = _entry(work, codes_NL[_rows(work)], ids[work.id] if ids else None)
-    write_json(path, {"schema": SCHEMA, "taxonomy": taxonomy.to_mapping() if taxonomy else None, "corpora": entries})
+    works = sorted(corpora.works, key=lambda work: work.id) if corpora is not None else []
+    entries = ((work.id, _entry(work, codes_NL[_rows(work)], ids[work.id] if ids else None)) for work in works)
+    write_works(path, {"schema": SCHEMA, "taxonomy": taxonomy.to_mapping() if taxonomy else None}, entries)
 
 
 def _entry(work: Corpus, codes_NL: NDArray[np.int64], semantic_id: SemanticID | None) -> dict[str, Any]:
@@ -116,38 +118,53 @@ def write_codes(
     path: Path,
     *,
     codes_NL: NDArray[np.int64],
-    sides: Sequence[str],
+    sides: Sequence[str] | NDArray[np.object_],
     corpora: Corpora | None,
     texts: bool,
     positions: Mapping[int, tuple[float, float]] | None = None,
 ) -> None:
-    """Write ``codes.parquet``, one row a passage in the order of training.
+    """Write ``codes.parquet``, one row a passage in the order of training, some at a time.
 
     Columns: corpus, passage, text (where ``texts``), text_hash (SHA-256 of the text), split, label,
     code, and where rows have a place on the map, position (x and y). For bare vectors passage is the row, corpus is
     null, and there are no columns of texts and labels.
     """
-    rows = len(codes_NL)
-    columns: dict[str, pa.Array] = {}
-    if corpora is None:
-        columns["corpus"] = pa.nulls(rows, pa.string())
-        columns["passage"] = pa.array(np.arange(rows), pa.int64())
-    else:
-        owners = corpora.work_of_passage
-        columns["corpus"] = pa.array([work.id for work in corpora.works], pa.string()).take(pa.array(owners))
-        firsts = np.asarray([work.first for work in corpora.works])
-        columns["passage"] = pa.array(np.arange(rows) - firsts[owners], pa.int64())
-        if texts:
-            columns["text"] = pa.array(corpora.texts, pa.string())
-        columns["text_hash"] = pa.array([text_hash(text) for text in corpora.texts], pa.string())
-    columns["split"] = pa.array(sides, pa.string())
-    if corpora is not None:
-        labels = [list(work.label.codes) for work in corpora.works]
-        columns["label"] = pa.array(labels, pa.list_(pa.int64())).take(pa.array(owners))
-    columns["code"] = code_column(codes_NL)
-    if positions is not None:
-        columns["position"] = pa.array([positions.get(row) for row in range(rows)], pa.list_(pa.float32()))
-    pq.write_table(pa.table(columns), path, compression="zstd")
+
+    def columns(first: int, end: int) -> dict[str, pa.Array]:
+        rows = slice(first, end)
+        found = _vector_columns(first, end) if corpora is None else _text_columns(corpora, rows, texts=texts)
+        found["split"] = pa.array(sides[rows], pa.string())
+        if corpora is not None:
+            labels = pa.array([list(work.label.codes) for work in corpora.works], pa.list_(pa.int64()))
+            found["label"] = labels.take(pa.array(corpora.work_of_passage[rows]))
+        found["code"] = code_column(codes_NL[rows])
+        if positions is not None:
+            found["position"] = pa.array([positions.get(row) for row in range(first, end)], pa.list_(pa.float32()))
+        return found
+
+    with ExitStack() as stack:
+        writer: pq.ParquetWriter | None = None
+        for first in range(0, max(1, len(codes_NL)), _WRITTEN_ROWS):
+            table = pa.table(columns(first, min(first + _WRITTEN_ROWS, len(codes_NL))))
+            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+            writer.write_table(table)
+
+
+def _vector_columns(first: int, end: int) -> dict[str, pa.Array]:
+    return {"corpus": pa.nulls(end - first, pa.string()), "passage": pa.array(np.arange(first, end), pa.int64())}
+
+
+def _text_columns(corpora: Corpora, rows: slice, *, texts: bool) -> dict[str, pa.Array]:
+    owners = corpora.work_of_passage[rows]
+    firsts = np.asarray([work.first for work in corpora.works])
+    columns = {
+        "corpus": pa.array([work.id for work in corpora.works], pa.string()).take(pa.array(owners)),
+        "passage": pa.array(np.arange(rows.start, rows.stop) - firsts[owners], pa.int64()),
+    }
+    if texts:
+        columns["text"] = pa.array(corpora.texts[rows], pa.string())
+    columns["text_hash"] = pa.array([text_hash(text) for text in corpora.texts[rows]], pa.string())
+    return columns
 
 
 def code_column(codes_NL: NDArray[np.int64]) -> pa.ListArray:

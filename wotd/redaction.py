@@ -15,7 +15,7 @@ _LOOKS = (
     (re.compile(r"\bhf_[A-Za-z0-9]{6,}"), "***"),
     (re.compile(r"(?<=://)[^/\s@]+(?=@)"), "***"),
     (re.compile(r"(?i)\bbearer\s+\S{8,}"), "Bearer ***"),
-    (re.compile(r"(?i)\b([\w-]*(?:token|password|signature|secret))=[^&\s\"']+"), r"\1=***"),
+    (re.compile(r"(?i)(?<![\w-])([\w-]*(?:token|password|signature|secret))=[^&\s\"']+"), r"\1=***"),
 )
 
 _lock = threading.Lock()

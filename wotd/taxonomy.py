@@ -16,12 +16,16 @@ What no fact says stays unknown (``None``): nothing here guesses, and nothing ha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from wotd.errors import ConfigurationError
+
+MAX_RANKS = 100_000
+"""The most codes that a ranked level may have."""
 
 UNKNOWN_CODE = -1
 """How an unknown code is written in a tensor or a table; in JSON it is null, in Python ``None``."""
@@ -309,14 +313,13 @@ def _level(where: str, entry: Any) -> Level:
         raise ConfigurationError(f"{where}: rule is {rule!r}; expected first_match, edges or rank.")
     if rule == "rank":
         size = _whole(where, entry, "size")
-        if size < 1:
-            raise ConfigurationError(f"{where}: size is {size}; the rule 'rank' needs at least 1.")
+        if not 1 <= size <= MAX_RANKS:
+            raise ConfigurationError(f"{where}: size is {size}; the rule 'rank' needs 1 to {MAX_RANKS}.")
         return Level(name, tuple(str(rank) for rank in range(size)))
     if not entry.get("fact"):
         raise ConfigurationError(f"{where}: the key 'fact' is missing; the rule '{rule}' reads one.")
     codes, reading = _first_match(where, entry) if rule == "first_match" else _edges(where, entry)
-    twins = [code for index, code in enumerate(codes) if code in codes[:index]]
-    if twins:
+    if twins := [code for code, count in Counter(codes).items() if count > 1]:
         raise ConfigurationError(f"{where}: two codes are named '{twins[0]}'.")
     return Level(name, codes, str(entry["fact"]), reading)
 

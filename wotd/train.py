@@ -11,23 +11,27 @@ import traceback
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from wotd.configuration import CONFIG_NAME, config_directory, explain, refuse_wrong_choices
-from wotd.errors import WOTDError
+from wotd.errors import LostProcessError, WOTDError
+from wotd.run_lock import refuse_taken
 from wotd.sweeps.command import refuse_missing_extras, reported
 from wotd.sweeps.job import run_job
 
 logger = logging.getLogger(__name__)
 
 _FAILED, _WRONG_USAGE, _INTERRUPTED, _TERMINATED = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM
+_LOSS_SAID = ".lost_process"
+"""In a run's folder: that one of its processes has told people of the loss of another."""
 
 
 @hydra.main(version_base="1.3", config_path=str(config_directory()), config_name=CONFIG_NAME)
@@ -37,6 +41,8 @@ def run(config: DictConfig) -> float | None:
         return run_job(config, _train)
     try:
         _train(config)
+    except LostProcessError as error:
+        _lost(error)
     except KeyboardInterrupt:
         _stopped("interrupted", _INTERRUPTED)
     except SystemExit as stop:
@@ -48,11 +54,28 @@ def run(config: DictConfig) -> float | None:
     return None
 
 
+class OneRunAFolder(Callback):
+    """Refuses the folder of a run that goes on, before Hydra notes there what this one was told; of a single run."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Look whether another process holds the folder."""
+        from wotd.pipeline import first_process
+
+        try:
+            if first_process():
+                refuse_taken(Path(str(config.hydra.run.dir)))
+        except WOTDError as error:
+            _exit(str(error), _FAILED)
+
+
 def _train(config: DictConfig) -> Mapping[str, float]:
     # Imported here: --help, --cfg and completion need no torch.
-    from wotd.pipeline import train_wotd_pipeline
+    from wotd.pipeline import first_process, train_wotd_pipeline
 
-    results = train_wotd_pipeline(config, HydraConfig.get().runtime.output_dir)
+    output_dir = HydraConfig.get().runtime.output_dir
+    if first_process():
+        (Path(output_dir) / _LOSS_SAID).unlink(missing_ok=True)
+    results = train_wotd_pipeline(config, output_dir)
     if not results.metrics:  # a process other than the first of a distributed run
         return {}
     logger.info("results:\n%s", summary(results.metrics))
@@ -87,6 +110,19 @@ def _stopped(how: str, status: int) -> NoReturn:
     if first_process():
         _exit(f"{how}; {_how_to_go_on()}", status)
     sys.exit(0)  # the first process speaks for all; to some launchers another status is a reason to kill it
+
+
+def _lost(error: LostProcessError) -> NoReturn:
+    """Say once what all processes that are left have found out, the first of the run perhaps not among them."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a launcher, who has found out too
+    said = Path(HydraConfig.get().runtime.output_dir) / _LOSS_SAID
+    try:
+        said.touch(exist_ok=False)
+    except FileExistsError:
+        sys.exit(_FAILED)
+    except OSError:  # better twice than never
+        pass
+    _exit(str(error), _FAILED)
 
 
 def _how_to_go_on() -> str:

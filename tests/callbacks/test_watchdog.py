@@ -257,7 +257,7 @@ def test_a_stopped_run_still_leaves_artifacts_of_its_best(tmp_path: Path, caplog
         ({}, {}),
         ({}, {"precision": "bf16-mixed"}),
         ({"quantizer": {"kind": "fsq"}}, {}),
-        pytest.param({"compile": True}, {}, marks=pytest.mark.slow),
+        pytest.param({"compile": True}, {}, marks=pytest.mark.nightly),
     ],
     ids=["hvq", "mixed precision", "fsq", "compiled"],
 )

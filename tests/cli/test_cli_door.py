@@ -17,7 +17,7 @@ pytest_plugins = ["artifact_fixtures"]
 
 COMMANDS = [
     *("encode", "decode", "describe", "neighbors", "browse", "word", "inspect", "evaluate"),
-    *("compare", "plan", "embed", "models", "assign", "export", "align", "push", "pull", "serve", "cache"),
+    *("compare", "plan", "embed", "models", "assign", "export", "align", "push", "pull", "serve", "cache", "index"),
 ]
 
 
@@ -52,7 +52,12 @@ def test_help_lists_every_command(shell):
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS[:-1], *(f"cache {verb}" for verb in ("list", "verify", "prune", "export"))]
+    "command",
+    [
+        *COMMANDS[:-2],
+        *(f"cache {verb}" for verb in ("list", "verify", "prune", "export")),
+        *(f"index {verb}" for verb in ("build", "browse", "item")),
+    ],
 )
 def test_each_command_explains_itself_with_examples(shell, command):
     said = shell(*command.split(), "--help")

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wotd.cli.inputs import Lines, file_source, schema_of, text_source
+from wotd.assignment.schemas import schema_of
+from wotd.cli.inputs import Lines, file_source, text_source
 from wotd.errors import InputError
 
 lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\ufeff"), min_size=1).filter(

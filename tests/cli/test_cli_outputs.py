@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from wotd.cli.matrices import CHUNK_ROWS, chunks, open_codes, write_matrix
-from wotd.cli.outputs import check_output, replacing, rows_to
+from wotd.cli.outputs import check_output, rows_to
 from wotd.errors import InputError
+from wotd.replacing import replacing
 
 SCHEMA = pa.schema([("text", pa.string()), ("code", pa.list_(pa.int64())), ("odd", pa.bool_())])
 ROWS = [
@@ -71,6 +75,31 @@ def test_a_new_file_has_the_rights_of_any_other(tmp_path):
         temporary.write_text("x")
     (tmp_path / "b").write_text("x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_writers_at_once_do_not_disturb_each_other_even_where_one_fails(tmp_path):
+    target = tmp_path / "x.parquet"
+    with replacing(target) as first, replacing(tmp_path / "x.parquet.jsonl.parquet") as other:
+        first.write_text("first")
+        other.write_text("other")
+        with pytest.raises(KeyError), replacing(target):
+            raise KeyError
+    assert target.read_text() == "first"
+    assert (tmp_path / "x.parquet.jsonl.parquet").read_text() == "other"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_killed_writer_has_left_goes_with_the_next(tmp_path):
+    target = tmp_path / "a"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from wotd.replacing import replacing\n"
+        "with replacing(Path(sys.argv[1])) as path: path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, target], check=False).returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.rglob("new")] == ["new"]
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_link_stays_a_link(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wotd.data import batches as sampling
 from wotd.data.batches import BatchSampler, EmbeddingDataset, ResumableLoader
 from wotd.errors import TrainingError
 
@@ -37,6 +38,7 @@ def test_without_shuffling_every_row_comes_exactly_once_over_all_processes(
     else:  # every process sees them all, which leaves means as they are
         assert everything == sorted(list(range(rows)) * world_size)
     assert all(a < b for share in shares for a, b in pairwise([row for batch in share for row in batch]))
+    assert len({len(share) for share in shares}) == 1, "or processes would wait for each other's sums"
 
 
 @given(epoch=st.integers(0, 3), seed=st.integers(0, 5), **SIZES)
@@ -56,6 +58,45 @@ def test_shuffled_rows_come_at_most_once_in_equally_many_batches(
     assert len(set(everything)) == len(everything)
     assert len({len(batch) for share in shares for batch in share}) == 1, "all batches are of one size"
     assert rows - len(everything) < batch_size * world_size
+
+
+@given(epoch=st.integers(0, 2), **SIZES)
+def test_processes_together_train_on_the_batches_of_one(
+    rows: int, batch_size: int, world_size: int, epoch: int
+) -> None:
+    if rows < batch_size * world_size:
+        return
+    options = {"shuffle": True, "epoch": epoch}
+    shares = [batches(rows, batch_size, rank=r, world_size=world_size, **options) for r in range(world_size)]
+    together = [sorted(chain(*step)) for step in zip(*shares, strict=True)]
+    assert together == [sorted(batch) for batch in batches(rows, batch_size * world_size, **options)]
+
+
+@pytest.fixture
+def few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if sixteen rows were many: runs of four, four of them shuffled with each other."""
+    monkeypatch.setattr(sampling, "SHUFFLED_RUN", 4)
+    monkeypatch.setattr(sampling, "SHUFFLED_ROWS", 16)
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+@pytest.mark.parametrize("count", [17, 64, 101])
+def test_many_rows_come_in_runs_and_each_once(count: int) -> None:
+    parts = [part.tolist() for part in sampling.shuffled_rows(count, seed=1)]
+    assert sorted(chain(*parts)) == list(range(count))
+    assert all(len({row // 4 for row in part}) <= 4 for part in parts), "few places of the file at a time"
+    assert [part == sorted(part) for part in parts] == [False] * len(parts)
+    assert [part.tolist() for part in sampling.shuffled_rows(count, seed=2)] != parts
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_batches_of_many_rows_are_full_across_the_parts_and_shared_out_alike(world_size: int) -> None:
+    shares = [batches(101, 5, shuffle=True, seed=7, rank=r, world_size=world_size) for r in range(world_size)]
+    assert {len(batch) for share in shares for batch in share} == {5}
+    assert len(set(chain(*chain(*shares)))) == 101 // (5 * world_size) * 5 * world_size
+    together = [sorted(chain(*step)) for step in zip(*shares, strict=True)]
+    assert together == [sorted(batch) for batch in batches(101, 5 * world_size, shuffle=True, seed=7)]
 
 
 def test_rows_left_out_differ_from_epoch_to_epoch() -> None:
@@ -99,6 +140,14 @@ def test_a_loader_goes_on_where_its_state_says(taken: int) -> None:
     # After a whole epoch the next one begins, here asked for under the same number.
     assert [batch.embeddings.flatten().tolist() for batch in resumed] == rows[taken % 5 :]
     assert len(list(resumed)) == 5, "only the first iteration goes on"
+
+
+@pytest.mark.usefixtures("few_at_a_time")
+def test_a_loader_goes_on_within_many_rows() -> None:
+    whole, resumed = loader(100), loader(100)
+    rows = [batch.embeddings.flatten().tolist() for batch in whole]
+    resumed.load_state_dict({"epoch": 0, "given": 7})
+    assert [batch.embeddings.flatten().tolist() for batch in resumed] == rows[7:]
 
 
 def test_a_new_epoch_begins_at_its_beginning_though_the_last_one_was_cut_short() -> None:

@@ -88,6 +88,23 @@ def test_no_npy_file_at_all(tmp_path: Path) -> None:
     check_refused(tmp_path / "x.npz", "has the shape several arrays")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4, None)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 1000000000000000000000)}",
+        "(" * 5000,
+        "-" * 5000 + "1",
+    ],
+)
+def test_headers_that_lie(header: str, tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(
+        b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + b"\0" * 64
+    )
+    check_refused(tmp_path / "x.npy", "not a readable .npy array")
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_good_vectors_are_mapped_as_they_are(dtype: type, tmp_path: Path) -> None:
     opened = open_vectors(saved(tmp_path / "x.npy", GOOD.astype(dtype)))

@@ -150,7 +150,7 @@ def said(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(each["id"], each["names"], f"{each['error']:.3g}") for each in found]
 
 
-@pytest.mark.parametrize("service", ["pytorch", "plain"])
+@pytest.mark.parametrize("service", [pytest.param("pytorch", marks=pytest.mark.nightly), "plain"])
 def test_the_toolkit_answers_in_every_type(service: str, packaged, request: pytest.FixtureRequest) -> None:
     from packaged import TEXTS
 

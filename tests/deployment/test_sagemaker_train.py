@@ -75,6 +75,7 @@ def write_vectors(path: Path) -> None:
 # --- whole jobs
 
 
+@pytest.mark.slow
 def test_a_corpus_and_an_embedding_model_become_artifacts_that_stand_alone(
     container: Container, tiny_model_path: Path
 ) -> None:

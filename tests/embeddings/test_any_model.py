@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_model import sentence_transformer_modules
+from training_processes import Door
 
 from wotd import SemanticIDModel
 from wotd.pipeline import train_wotd_pipeline
 
+pytest_plugins = ["training_door"]
+
 SMALL = [
     "provider.n_works=24",
-    "provider.passages_per_work=8",
+    "provider.passages_per_work=4",
     "trainer.max_epochs=1",
     "model.latent_dim=8",
     "model.hidden=[16]",
@@ -54,15 +54,13 @@ def test_a_static_model_trains_and_encodes(static_model: Path, tmp_path: Path) -
     assert model.encode(TEXT)[0].code == model.encode_vectors(model.embed([TEXT]))[0].tolist()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_models_of_different_width_needs_no_other_change(
-    static_model: Path, tiny_model_path: Path, tmp_path: Path
+    door: Door, static_model: Path, tiny_model_path: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "wotd.train", "-m", "+experiment=minilm", *SMALL]
-    sweep = [f"embedding.model={static_model},{tiny_model_path}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    done = subprocess.run(
-        [*command, *sweep], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    models = f"embedding.model={static_model},{tiny_model_path}"
+    answer = door("-m", "+experiment=minilm", *SMALL, models, f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert answer.status == 0, answer.err[-3000:]
     widths = []
     for run in ("0", "1"):
         config = json.loads((tmp_path / "sweep" / run / "artifacts" / "config.json").read_text())

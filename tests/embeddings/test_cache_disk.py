@@ -6,7 +6,6 @@ import errno
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from fake_embedder import FakeEmbedder, expected
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_disks import resize, small_disk
 
 from wotd.embeddings import EmbeddingCache, shards
 from wotd.embeddings.key_table import KeyTable, read_table
@@ -190,45 +190,37 @@ def test_a_wrong_index_never_gives_a_wrong_vector(tmp_path: Path, wrong: Callabl
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
+def disk() -> Iterator[Path]:
     """A disk of 40 pages."""
-    with tempfile.TemporaryDirectory() as folder:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", folder], capture_output=True, text=True, check=False
-        )
-        if mounted.returncode:
-            pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk("160k") as disk:
+        yield disk
 
 
-def test_a_full_disk_is_a_sentence_and_nothing_whole_is_lost(small_disk: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_nothing_whole_is_lost(disk: Path) -> None:
     texts = [f"text number {number}" for number in range(4000)]
     with pytest.raises(
         EmbeddingError, match=r"cannot be written: No space left .* texts are kept: make room"
     ) as caught:
-        EmbeddingCache(small_disk, shard_rows=100).embed(FakeEmbedder(), texts)
-    (folder,) = EmbeddingCache(small_disk).folders()
+        EmbeddingCache(disk, shard_rows=100).embed(FakeEmbedder(), texts)
+    (folder,) = EmbeddingCache(disk).folders()
     assert folder.rows >= 100
     assert f"; {folder.rows} of 4000 texts are kept" in str(caught.value)
-    assert EmbeddingCache(small_disk).verify() == []
-    assert [path.name for path in files(small_disk, ".*")] == [".lock"]
-    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    check(small_disk, texts, computed=4000 - folder.rows)
+    assert EmbeddingCache(disk).verify() == []
+    assert [path.name for path in files(disk, ".*")] == [".lock"]
+    resize(disk, "16m")
+    check(disk, texts, computed=4000 - folder.rows)
 
 
-def test_a_full_disk_can_still_be_read(small_disk: Path) -> None:
-    filled(small_disk)
-    filler = small_disk / "filler"
+def test_a_full_disk_can_still_be_read(disk: Path) -> None:
+    filled(disk)
+    filler = disk / "filler"
     with pytest.raises(OSError, match="No space left"):
         filler.write_bytes(bytes(1 << 20))
-    check(small_disk, computed=0)
+    check(disk, computed=0)
     with pytest.raises(EmbeddingError, match="No space left"):
-        EmbeddingCache(small_disk).embed(FakeEmbedder(), [*TEXTS, "one more"])
+        EmbeddingCache(disk).embed(FakeEmbedder(), [*TEXTS, "one more"])
     filler.unlink()
-    check(small_disk, [*TEXTS, "one more"], computed=1)
+    check(disk, [*TEXTS, "one more"], computed=1)
 
 
 # --- renaming fails, as over a network

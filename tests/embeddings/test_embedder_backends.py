@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,29 @@ TEXTS = [f"{'the cold sea and the dark wind ' * (n % 7)} rain {n}" for n in rang
 PAIRS = [("onnx", "float32"), ("openvino", "float32"), ("onnx", "int8"), ("openvino", "int8")]
 
 
+@pytest.fixture(scope="module")
+def halves(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The model with its weights stored in fewer digits."""
+    folders = {name: tmp_path_factory.mktemp("half") / name for name in ("bfloat16", "float16")}
+    for name, folder in folders.items():
+        SentenceTransformer(str(tiny_model_path), device="cpu").to(dtype=getattr(torch, name)).save(str(folder))
+    return folders
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_model_path: Path, halves: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with nothing in it but the bodies of the models in float32: to export one takes seconds."""
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WOTD_CACHE", str(folder))
+        for path in (tiny_model_path, *halves.values()):
+            tiny(path, backend="onnx").embed(["rain"])
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(exported, tmp_path / "cache")
     monkeypatch.setenv("WOTD_CACHE", str(tmp_path / "cache"))
 
 
@@ -90,12 +112,10 @@ def test_the_ranges_on_record_are_those_that_compute(tiny_model_path: Path, tmp_
 @pytest.mark.parametrize("stored", ["bfloat16", "float16"])
 @pytest.mark.parametrize(("backend", "precision"), PAIRS)
 def test_weights_that_are_stored_in_fewer_digits_compute_in_as_many_as_asked(
-    tiny_model_path: Path, tmp_path: Path, backend: str, precision: str, stored: str
+    halves: dict[str, Path], backend: str, precision: str, stored: str
 ) -> None:
-    network = SentenceTransformer(str(tiny_model_path), device="cpu").to(dtype=getattr(torch, stored))
-    network.save(str(tmp_path / "half"))
-    expected = tiny(tmp_path / "half", device="cpu").embed(TEXTS)
-    vectors = tiny(tmp_path / "half", backend=backend, precision=precision).embed(TEXTS)
+    expected = tiny(halves[stored], device="cpu").embed(TEXTS)
+    vectors = tiny(halves[stored], backend=backend, precision=precision).embed(TEXTS)
     assert Fidelity.between(vectors, expected).least_cosine >= LEAST_COSINES[precision]
 
 
@@ -122,6 +142,7 @@ def test_later_nothing_is_loaded_to_know_the_fingerprint(
     assert tiny(tiny_model_path, backend="onnx", precision="int8").fingerprint == first
 
 
+@pytest.mark.slow
 def test_workers_may_use_another_backend(tiny_model_path: Path) -> None:
     alone = tiny(tiny_model_path, backend="onnx", precision="int8")
     several = tiny(tiny_model_path, backend="onnx", precision="int8", workers=2)

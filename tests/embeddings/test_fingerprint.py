@@ -127,3 +127,9 @@ def test_the_probe_texts_are_of_several_lengths_and_kinds() -> None:
     assert len(set(PROBE_TEXTS)) == len(PROBE_TEXTS)
     assert any("\n" in text for text in PROBE_TEXTS)
     assert not all(text.isascii() for text in PROBE_TEXTS)
+
+
+@pytest.mark.parametrize("data", [[], [[1]], "x", None, 5])
+def test_what_is_no_mapping_is_no_fingerprint(data):
+    with pytest.raises(EmbeddingError, match="expected a mapping"):
+        Fingerprint.from_mapping(data)

@@ -324,6 +324,7 @@ socket.getaddrinfo = socket.create_connection = forbidden
 """
 
 
+@pytest.mark.slow
 def test_offline_no_socket_is_opened(tiny_model_path: Path, tmp_path: Path) -> None:
     """In a process of its own, for the hub's client reads its switches once: locate, load, train, infer."""
     script = f"""{NO_SOCKETS}
@@ -339,7 +340,8 @@ for name in ("mpnet", "somebody/unknown"):
     else:
         raise AssertionError("found what is nowhere")
 import wotd
-settings = {{"experiment": "minilm", "provider.n_works": 24, "provider.passages_per_work": 8, "trainer.max_epochs": 1}}
+settings = {{"experiment": "minilm", "provider.n_works": 24, "provider.passages_per_work": 4, "trainer.max_epochs": 1}}
+settings |= {{"model.latent_dim": 8, "model.hidden": [16]}}
 settings["embedding.model"] = {str(tiny_model_path)!r}
 results = wotd.train_wotd_pipeline(settings, {str(tmp_path / "run")!r})
 encoded = wotd.SemanticIDModel.load(results.artifacts).encode(["the rain fell on the sea"])

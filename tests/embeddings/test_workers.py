@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +17,25 @@ from wotd.errors import EmbeddingError
 TEXTS = [f"{'the cold sea and the dark wind ' * (n % 7)} rain {n}" for n in range(300)]
 
 
-def test_workers_give_the_vectors_of_one_process_in_order(tiny_model_path: Path) -> None:
+@pytest.fixture(scope="module")
+def several(tiny_model_path: Path) -> Iterator[SentenceTransformerEmbedder]:
+    """An embedder of two processes, which tests share: to start them takes seconds."""
+    embedder = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", workers=2, batch_tokens=256)
+    yield embedder
+    embedder.close()
+
+
+def test_workers_give_the_vectors_of_one_process_in_order(
+    tiny_model_path: Path, several: SentenceTransformerEmbedder
+) -> None:
     alone = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu")
-    several = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", workers=2, batch_tokens=256)
     assert several.fingerprint == alone.fingerprint, "how many compute decides nothing"
     assert several.settings() == alone.settings()
-    try:
-        np.testing.assert_allclose(several.embed(TEXTS), alone.embed(TEXTS), atol=1e-6)
-        assert several.embed([]).shape == (0, 32)
-        pool = several._load()._pool  # type: ignore[union-attr]
-        np.testing.assert_allclose(several.embed(TEXTS[:3]), alone.embed(TEXTS[:3]), atol=1e-6)
-        assert several._load()._pool is pool, "processes are started once"  # type: ignore[union-attr]
-    finally:
-        several.close()
+    np.testing.assert_allclose(several.embed(TEXTS), alone.embed(TEXTS), atol=1e-6)
+    assert several.embed([]).shape == (0, 32)
+    pool = several._load()._pool  # type: ignore[union-attr]
+    np.testing.assert_allclose(several.embed(TEXTS[:3]), alone.embed(TEXTS[:3]), atol=1e-6)
+    assert several._load()._pool is pool, "processes are started once"  # type: ignore[union-attr]
 
 
 def test_what_fails_in_a_worker_is_said_as_without_workers(tiny_model_path: Path, tmp_path: Path) -> None:
@@ -44,19 +51,17 @@ def test_what_fails_in_a_worker_is_said_as_without_workers(tiny_model_path: Path
         embedder.close()
 
 
-def test_a_worker_that_dies_is_one_clear_sentence_and_new_ones_take_over(tiny_model_path: Path) -> None:
-    embedder = SentenceTransformerEmbedder(str(tiny_model_path), device="cpu", workers=2)
-    try:
-        embedder.embed(TEXTS)
-        for process in embedder._load()._pool._processes:  # type: ignore[union-attr]
-            os.kill(process, signal.SIGKILL)
-        with pytest.raises(EmbeddingError, match=r"has died.*embedding\.workers is 2: lower it"):
-            embedder.embed(TEXTS)
-        assert embedder.embed(TEXTS).shape == (len(TEXTS), 32)
-    finally:
-        embedder.close()
+@pytest.mark.slow
+def test_a_worker_that_dies_is_one_clear_sentence_and_new_ones_take_over(several: SentenceTransformerEmbedder) -> None:
+    several.embed(TEXTS)
+    for process in several._load()._pool._processes:  # type: ignore[union-attr]
+        os.kill(process, signal.SIGKILL)
+    with pytest.raises(EmbeddingError, match=r"has died.*embedding\.workers is 2: lower it"):
+        several.embed(TEXTS)
+    assert several.embed(TEXTS).shape == (len(TEXTS), 32)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_end_with_a_parent_that_is_killed(tiny_model_path: Path, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"

@@ -47,6 +47,7 @@ def run(vectors, output, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_command_writes_rows_a_table_and_plots(vectors, tmp_path):
     done = run(vectors, tmp_path, "--level-sizes", "8,5", "--seeds", "0", "--methods", "residual_kmeans,faiss_lsq",
                "--ours", "small=trainer.max_epochs=1 model.hidden=[16]")  # fmt: skip
@@ -156,6 +157,7 @@ def test_an_unshrunk_tree_says_the_mean_of_each_path(vectors, experiment):
     )
 
 
+@pytest.mark.nightly
 def test_training_speed_is_measured_of_all_loops(tmp_path):
     done = subprocess.run(
         [sys.executable, str(FOLDER / "training_speed.py"), "--rows", "400", "--batch-sizes", "64", "--repeats", "1",

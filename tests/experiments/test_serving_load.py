@@ -10,7 +10,7 @@ import pytest
 pytest_plugins = ("artifact_fixtures",)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_half_a_minute_of_load(text_artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     from experiments.serving import load
 

@@ -21,11 +21,17 @@ FIGURES = (
 STUDIES = ("batching", "compiling", "embedding_models", "loss_terms", "provider_mixing", "seeds")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """The studies' own; they share it, as those of a user do."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _importable(monkeypatch, tmp_path):
+def _importable(monkeypatch, cache):
     """Studies are imported as `python -m` in the repository does, and keep to a cache of their own."""
     monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setenv("WOTD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WOTD_CACHE", str(cache))
 
 
 def study(name):
@@ -178,7 +184,7 @@ def test_word_vectors_are_those_of_minilm(tmp_path):
     np.testing.assert_allclose(words.encode("dark night"), vectors.mean(0), atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_batches_and_loops_learn_from_the_same_start(run):
     rows = rows_of(run("batching", "--seeds", "0"))
     assert len(rows) == 4
@@ -202,7 +208,7 @@ def test_roughness_compares_means_over_equally_many_rows():
     assert study("batching").roughness_of_steps([means.tolist()], 128) == pytest.approx(means.std(ddof=1))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_compiled_and_not_take_turns(run):
     rows = rows_of(run("compiling", "--seeds", "0", "--batch-sizes", "32"))
     assert [row["setting"] for row in rows] == ["batches of 32", "batches of 32, compiled"]
@@ -210,7 +216,7 @@ def test_compiled_and_not_take_turns(run):
     assert all(row["rate"] == max(row["rates"][1:]) for row in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_same_seed_again_changes_nothing_and_alignment_takes_no_code_away(run):
     output = run("seeds", "--seeds", "0,1")
     pairs = json.loads((output / "results.json").read_text())["pairs"]
@@ -222,7 +228,7 @@ def test_the_same_seed_again_changes_nothing_and_alignment_takes_no_code_away(ru
     assert (output / "churn.png").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_providers_are_asked_about_authors_that_none_was_trained_on(run):
     output = run("provider_mixing", "--seeds", "0")
     rows = rows_of(output)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -18,30 +15,14 @@ from wotd.artifacts import CONFIG
 from wotd.errors import ArtifactError
 from wotd.hub import open_artifacts, pull, push
 
+pytest_plugins = ["bucket_server"]
+
 PLACE = "s3://bucket/models/fog"
-SECRET = "the-secret-key-of-the-tests"
 
 
 @pytest.fixture(autouse=True)
-def s3(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _served(cache: Path, bucket: str) -> None:
     """A server with an empty bucket, to which the environment points."""
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().mkdir("bucket")
-    yield
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_there_and_back(vectors_sent: Path, tmp_path: Path) -> None:
@@ -108,5 +89,5 @@ def test_a_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(ArtifactError, match=r"^s3://bucket/models/fog cannot be fetched: .*") as caught:
         open_artifacts(PLACE)
-    assert SECRET not in str(caught.value)
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,6 +1,9 @@
+import zipfile
+
 import pytest
 
-from wotd.providers.epub import FolderFiles, path_inside
+from wotd.errors import UnreadableWorkError
+from wotd.providers.epub import FolderFiles, open_publication, path_inside
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,17 @@ def test_a_folder_gives_its_own_files_and_no_others(tmp_path):
     for path in ("../b.xhtml", "link.xhtml", "nothing.xhtml", ".", "x" * 5000, "a\0b"):
         assert files.read(path) is None
         assert not files.has(path)
+
+
+def test_entries_without_a_name_and_entries_that_unpack_to_mountains(tmp_path):
+    nameless = zipfile.ZipInfo("x")
+    nameless.filename = ""
+    mountain = "<a>" + " " * 5_000_000 + "</a>"
+    for entry, content, reason in (
+        (nameless, "", "without a name"),
+        ("META-INF/container.xml", mountain, "more than 50"),
+    ):
+        with zipfile.ZipFile(tmp_path / "x.epub", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(entry, content)
+        with pytest.raises(UnreadableWorkError, match=reason), open_publication(tmp_path / "x.epub"):
+            pass

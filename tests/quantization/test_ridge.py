@@ -15,6 +15,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from wotd.errors import ConfigurationError
+from wotd.quantization import ridge
 from wotd.quantization.ridge import CodewordRidge, NormalEquations
 
 DIM = 3
@@ -174,3 +175,29 @@ def test_more_codewords_than_can_be_solved_for_are_refused() -> None:
 def test_penalties_are_above_nought_and_finite(name: str, penalty: float) -> None:
     with pytest.raises(ConfigurationError, match=rf"model\.quantizer\.{name} is {penalty}; expected more than 0"):
         CodewordRidge((3, 2), 2, **{"ridge": 1.0, "prefix_ridge": 1.0, name: penalty})
+
+
+@given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), number=st.integers(1, 60), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_in_steps_it_comes_to_what_factorising_gives(
+    sizes: tuple[int, ...], tables: int, number: int, seed: int
+) -> None:
+    problem = CodewordRidge(sizes, min(tables, len(sizes)), ridge=1.0, prefix_ridge=2.0, prefix_weight=0.1)
+    equations = problem.equations(rows(number, DIM, seed), codes_of(number, sizes, seed))
+    at_once = problem.solve(equations)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CodewordRidge, "_sparse", lambda *_: True)
+        in_steps = problem.solve(equations)
+    torch.testing.assert_close(in_steps, at_once, rtol=1e-5, atol=1e-5)
+
+
+def test_many_codes_that_seldom_meet_are_solved_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = CodewordRidge((1100, 1100, 1100), 1, ridge=1.0, prefix_ridge=1.0)
+    x, codes = rows(3000, DIM), codes_of(3000, problem.level_sizes)
+    with monkeypatch.context() as patch:
+        patch.setattr(ridge, "_solved_at_once", None)
+        weights = problem.solve(problem.equations(x, codes))
+    indicators = problem.indicators(codes)
+    missing = x - weights[indicators].sum(1)
+    gradient = torch.zeros_like(weights).index_add_(0, indicators.flatten(), missing.repeat_interleave(3, 0))
+    torch.testing.assert_close(gradient, weights, rtol=1e-3, atol=1e-4)  # penalty of 1: the normal equations hold

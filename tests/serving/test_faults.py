@@ -168,6 +168,7 @@ def test_what_was_accepted_is_answered_before_it_stops(text_artifacts: Path) -> 
     assert "Traceback" not in "".join(server.log)
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_that_is_killed_is_replaced_and_metrics_are_of_all(text_artifacts: Path) -> None:
     with serving(text_artifacts, "--workers", "2") as server:
         parent = psutil.Process(server.process.pid)
@@ -192,6 +193,7 @@ def processes(parent: psutil.Process) -> list[int]:
     return [each.pid for each in parent.children() if "spawn_main" in " ".join(each.cmdline())]
 
 
+@pytest.mark.slow
 def test_of_several_processes_the_others_go_on_where_one_cannot_be_replaced(
     text_artifacts: Path, tmp_path: Path
 ) -> None:

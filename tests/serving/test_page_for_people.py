@@ -44,9 +44,9 @@ def address(model: SemanticIDModel) -> Iterator[str]:
 
 
 @contextmanager
-def opened(browser: Any, url: str, width: int = 1280, scheme: str = "light", **context: Any) -> Iterator[Any]:
+def opened(browser: Any, url: str, width: int = 1280, **context: Any) -> Iterator[Any]:
     """A page that has started; what it complains of and asks of others is kept in ``page.complaints``."""
-    made = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **context)
+    made = browser.new_context(viewport={"width": width, "height": 900}, **context)
     page = made.new_page()
     page.complaints = []
     page.on("console", lambda message: page.complaints.append(message.text))
@@ -486,15 +486,13 @@ STATES: dict[str, Callable[[Any], None]] = {
 
 
 @contextmanager
-def states(
-    browser: Any, address: str, width: int, scheme: str, model: SemanticIDModel, **context: Any
-) -> Iterator[Any]:
+def states(browser: Any, address: str, width: int, model: SemanticIDModel, **context: Any) -> Iterator[Any]:
     """A function that walks through the states of the page, the list of the hierarchy open."""
 
     def walk() -> Iterator[tuple[str, Any]]:
         work = f"#/work/{model.works()[0]['corpus']}"
         for part, make in {**STATES, work: lambda page: page.wait_for_selector("#chosen table")}.items():
-            with opened(browser, f"{address}/{part}", width, scheme, **context) as page:
+            with opened(browser, f"{address}/{part}", width, **context) as page:
                 page.evaluate("document.querySelector('#tree-box').open = true")
                 if part == "#/":
                     page.wait_for_selector(".twist")
@@ -506,11 +504,13 @@ def states(
         yield walking
 
 
-@pytest.mark.parametrize("width", [380, 768, 1440, 2200])
+@pytest.mark.parametrize(
+    "width", [380, pytest.param(768, marks=pytest.mark.nightly), 1440, pytest.param(2200, marks=pytest.mark.nightly)]
+)
 def test_nothing_is_wider_than_the_window_and_targets_are_large(
     browser: Any, address: str, model: SemanticIDModel, width: int
 ) -> None:
-    with states(browser, address, width, "light", model) as walk:
+    with states(browser, address, width, model) as walk:
         for part, page in walk:
             assert page.evaluate("document.documentElement.scrollWidth") <= width, part
             small = page.evaluate(
@@ -526,39 +526,42 @@ def test_nothing_is_wider_than_the_window_and_targets_are_large(
             assert columns == (2 if width >= 1100 else 1), part
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [380, 1440])
-def test_the_accessibility_engine_finds_nothing(
-    browser: Any, address: str, model: SemanticIDModel, width: int, scheme: str
-) -> None:
+def complaints_of_the_engine(page: Any) -> dict[str, list[Any]]:
+    """What the accessibility engine finds in a light and in a dark window."""
+    found = {}
+    page.evaluate((resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(200)
+        told = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+        assert len(told["passes"]) > 20, "it has looked"
+        found[scheme] = [(each["id"], [node["html"] for node in each["nodes"]]) for each in told["violations"]]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [380, pytest.param(1440, marks=pytest.mark.nightly)])
+def test_the_accessibility_engine_finds_nothing(browser: Any, address: str, model: SemanticIDModel, width: int) -> None:
     pytest.importorskip("axe_playwright_python", reason="NOT TESTED: axe-playwright-python is not installed")
-    engine = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     # The page's policy would keep the engine out, too.
-    with states(browser, address, width, scheme, model, bypass_csp=True) as walk:
+    with states(browser, address, width, model, bypass_csp=True) as walk:
         for part, page in walk:
-            page.evaluate(engine)
-            found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-            assert len(found["passes"]) > 20, "it has looked"
-            assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == [], part
+            assert complaints_of_the_engine(page) == {"light": [], "dark": []}, part
 
 
 @pytest.mark.parametrize("state", ["key", "vectors"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_accessibility_engine_finds_nothing_in_rarer_states(
-    browser: Any, model: SemanticIDModel, vector_artifacts: Path, state: str, scheme: str
+    browser: Any, model: SemanticIDModel, vector_artifacts: Path, state: str
 ) -> None:
     pytest.importorskip("axe_playwright_python", reason="NOT TESTED: axe-playwright-python is not installed")
-    engine = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
     if state == "key":
         app, seen = create_app(model, ServerSettings(api_key=KEY)), "#key-form:not([hidden])"
     else:
         app, seen = create_app(SemanticIDModel.load(vector_artifacts)), "#limits:not([hidden])"
-    with running(app) as url, opened(browser, f"{url}/", 1440, scheme, bypass_csp=True) as page:
+    with running(app) as url, opened(browser, f"{url}/", 1440, bypass_csp=True) as page:
         page.wait_for_selector(seen)
         page.wait_for_timeout(300)
-        page.evaluate(engine)
-        found = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
-        assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
+        assert complaints_of_the_engine(page) == {"light": [], "dark": []}
 
 
 def test_the_engine_would_find_something(browser: Any, address: str) -> None:

@@ -4,6 +4,7 @@ from wotd.callbacks.clipping import GradientClipping
 from wotd.callbacks.codebook_usage import CodebookUsage
 from wotd.callbacks.codeword_refit import CodewordRefit
 from wotd.callbacks.label_agreement import LabelAgreement
+from wotd.callbacks.last_checkpoint import LastCheckpoint
 from wotd.callbacks.learning_rate import LearningRate
 from wotd.callbacks.pictures import Pictures
 from wotd.callbacks.precision import MixedPrecision
@@ -18,6 +19,7 @@ __all__ = [
     "CosineWarmup",
     "GradientClipping",
     "LabelAgreement",
+    "LastCheckpoint",
     "LearningRate",
     "MixedPrecision",
     "Pictures",

@@ -19,7 +19,7 @@ MOST_BARS = 32
 _MOST_POINTS = 512
 
 
-def usage(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]]) -> Panels:
+def usage(codes_NL: NDArray[np.integer], levels: Sequence[tuple[str, Sequence[str]]]) -> Panels:
     """How many rows bear each code, a panel a level: bars with names, or a sorted curve where there are many.
 
     Args:

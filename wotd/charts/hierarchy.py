@@ -18,7 +18,7 @@ MOST_ARCS = 1500
 _HOLE, _RADIUS = 30, 190
 
 
-def sunburst(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]], rings: int = RINGS) -> Panels:
+def sunburst(codes_NL: NDArray[np.integer], levels: Sequence[tuple[str, Sequence[str]]], rings: int = RINGS) -> Panels:
     """The prefixes of all rows' codes, the first level innermost; colours are those of the first level.
 
     Args:
@@ -58,13 +58,20 @@ def rings_of(panels: Panels) -> int:
     return 1 + max((arc["ring"] for panel in panels for arc in panel["data"]["values"]), default=-1)
 
 
-def _arcs(codes_NL: NDArray[np.int64], levels: Sequence[tuple[str, Sequence[str]]], rings: int) -> list[dict[str, Any]]:
+def _arcs(
+    codes_NL: NDArray[np.integer], levels: Sequence[tuple[str, Sequence[str]]], rings: int
+) -> list[dict[str, Any]]:
     arcs: list[dict[str, Any]] = []
     total = len(codes_NL)
+    sizes = [len(names) for _, names in levels]
+    numbers_N = np.zeros(total, dtype=np.int64)  # of the prefixes, in the order of their codes
     for ring in range(min(rings, codes_NL.shape[1])):
-        prefixes_ML, counts_M = np.unique(codes_NL[:, : ring + 1], axis=0, return_counts=True)
-        if len(arcs) + len(prefixes_ML) > MOST_ARCS:
+        numbers_N *= sizes[ring]
+        numbers_N += codes_NL[:, ring]
+        numbers_M, counts_M = np.unique(numbers_N, return_counts=True)
+        if len(arcs) + len(numbers_M) > MOST_ARCS:
             break
+        prefixes_ML = np.stack(np.unravel_index(numbers_M, sizes[: ring + 1]), axis=1)
         # In the order of their codes, so that each lies outside of the prefix it goes on from.
         ends_M = np.cumsum(counts_M) / max(1, total) * tau
         for prefix, count, end in zip(prefixes_ML.tolist(), counts_M.tolist(), ends_M.tolist(), strict=True):

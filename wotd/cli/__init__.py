@@ -23,7 +23,7 @@ from wotd.errors import WOTDError
 # Each module registers its commands when it is imported; help lists them in this order.
 # isort: off
 from wotd.cli import encode, look_up, word, inspection, evaluate, compare, plan, embed, cache, assign  # noqa: F401
-from wotd.cli import export, align, hub, serve  # noqa: F401
+from wotd.cli import index, export, align, hub, serve  # noqa: F401
 # isort: on
 
 _ClickError = cast(type[Exception], typer.BadParameter.__mro__[2])

@@ -1,19 +1,15 @@
-"""``wotd assign``: semantic IDs for whole folders of texts, file by file, resumable and in shards."""
+"""``wotd assign``: semantic IDs for whole folders of texts or vectors, resumable, on one machine or on many."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
 
 import typer
 
 from wotd.cli.app import WrongUsageError, command
-from wotd.cli.encoding import encoded_rows, kept_fields, row_schema
-from wotd.cli.inputs import SUFFIXES, TextSource, checked_text, file_source
 from wotd.cli.options import (
     ArtifactsOption,
     BackendOption,
@@ -23,38 +19,69 @@ from wotd.cli.options import (
     PrecisionOption,
     TextColumnOption,
     TrustRemoteCodeOption,
-    WorkersOption,
     load_model,
 )
-from wotd.cli.outputs import rows_to
 from wotd.cli.tables import note
-from wotd.errors import InputError
-from wotd.progress import track
-from wotd.provenance import file_sha256
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-    from wotd.inference import SemanticIDModel
+class Engine(StrEnum):
+    """What spreads the work."""
 
-logger = logging.getLogger(__name__)
-
-_ORIGIN = b"wotd.origin"
-"""Key in a Parquet file's metadata: which artifacts and which input made it."""
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @command(
     "wotd assign --artifacts A --input texts/ --output ids/",
+    "wotd assign --artifacts A --input s3://bucket/texts --output s3://bucket/ids --rows-per-file 100000",
+    "wotd assign --artifacts A --input vectors.parquet --vector-column vector --output ids/",
     "wotd assign --artifacts A --input texts/ --output ids/ --shard 0/4",
     "torchrun --nproc-per-node 4 -m wotd.cli assign --artifacts A --input texts/ --output ids/",
+    "wotd assign --artifacts A --input texts/ --output ids/ --rows-per-file 100000 --engine ray --ray-address auto",
 )
 def assign(
     artifacts: ArtifactsOption,
     input_: Annotated[
-        Path, typer.Option("--input", metavar="PATH", help="A file of texts, or a folder searched for such files.")
+        str,
+        typer.Option(
+            "--input",
+            metavar="PLACE",
+            help="A file, or a folder searched for files: .txt, .jsonl, .csv, .tsv (also with .gz), .parquet; vectors "
+            "in .npy or .parquet. A path, s3://bucket/path or another URL.",
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Where one .parquet for each file goes.")],
+    output: Annotated[
+        str, typer.Option("--output", metavar="PLACE", help="The folder where one .parquet for each file goes.")
+    ],
     text_column: TextColumnOption = "text",
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            "--vector-column",
+            metavar="NAME",
+            help="Column of a .parquet that holds vectors, as wotd embed writes them; no text is embedded then.",
+        ),
+    ] = None,
+    rows_per_file: Annotated[
+        int | None,
+        typer.Option(
+            "--rows-per-file",
+            metavar="N",
+            min=1,
+            help="Split what comes of each file into files of N rows (rounded up to a multiple of 4096): in a folder "
+            "of its name, part-00000.parquet and on. Large files can then be shared out, and go on where they were; "
+            "a .gz is decompressed from its start for each.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        bool | None,
+        typer.Option(
+            "--confidence/--no-confidence",
+            help="Whether rows say confidence, out_of_domain and error. Texts do unless told otherwise; for vectors "
+            "that takes longer than their codes.",
+            show_default=False,
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -66,162 +93,79 @@ def assign(
     ] = None,
     drop_texts: Annotated[bool, typer.Option("--drop-texts", help="Leave the texts out of the output.")] = False,
     min_confidence: MinConfidenceOption = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What does the work: this process, or a Ray cluster (wotd[ray]).")
+    ] = Engine.LOCAL,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="Of the cluster, host:port or auto; by default as RAY_ADDRESS says, else Ray is started here.",
+        ),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option("--gpus-per-worker", min=0, help="GPUs of each worker on Ray; may be a part of one.")
+    ] = 0,
     device: DeviceOption = "cpu",
     embedding_model: EmbeddingModelOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
-    workers: WorkersOption = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=1,
+            help="Processes that embed side by side, each with the model loaded; by default one, on Ray one for each "
+            "core of the cluster, or for each GPU where workers have one.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Give semantic IDs to whole folders of texts.
+    """Give semantic IDs to whole folders of texts or vectors.
 
-    Each file gets a Parquet file with its columns and those of the code. Files that are finished are passed
-    over, so an interrupted run goes on when it is started again. A row without a text keeps its place and gets
-    no code; how many there were is said.
+    Each file gets a Parquet file with its columns and those of the code: code, id, names, confidence,
+    out_of_domain, error and facts; a column of the input that has one of these names goes on as input_NAME.
+    Vectors get code, id and names, and stay behind themselves.
+
+    Files that are finished are passed over, so an interrupted run goes on when it is started again. A row
+    without a text or vector keeps its place and gets no code; how many there were is said.
     """
-    rank, world = _shard(shard)
-    pairs = _pairs(input_.expanduser(), output.expanduser())[rank::world]
-    model = load_model(
-        artifacts, device, embedding_model, trust_remote_code, backend=backend, precision=precision, workers=workers
-    )
-    work = _Assignment(model, text_column, drop_texts, min_confidence)
-    open_pairs = [(source, target) for source, target in pairs if not work.finished(source, target)]
-    for number, (source, target) in enumerate(open_pairs, start=1):
-        work.assign(source, target, f"{number}/{len(open_pairs)} {source.name}")
-    note(f"{len(open_pairs)} files done in {output}, {len(pairs) - len(open_pairs)} were done before")
+    from wotd.assignment.batches import Choices
+    from wotd.assignment.shards import Job, find_pairs, holds_vectors, made_by
 
+    if confidence is False and min_confidence is not None:
+        raise WrongUsageError("--min-confidence goes by the confidence that --no-confidence leaves out.")
+    if engine is Engine.LOCAL and (ray_address or gpus_per_worker):
+        raise WrongUsageError("--ray-address and --gpus-per-worker go with --engine ray.")
+    if engine is Engine.RAY and shard:
+        raise WrongUsageError("--shard is for --engine local; Ray shares out the work itself.")
+    choices = Choices(text_column, vector_column, drop_texts, min_confidence, confidence, rows_per_file)
+    use: dict[str, Any] = {
+        "device": device,
+        "embedding_model": embedding_model,
+        "trust_remote_code": trust_remote_code,
+        "backend": backend,
+        "precision": precision,
+    }
+    rank, world = _shard(shard) if engine is Engine.LOCAL else (0, 1)
+    source, target, pairs = find_pairs(input_, output, vectors=vector_column is not None)
+    model = load_model(artifacts, workers=(workers or 1) if engine is Engine.LOCAL else 1, **use)
+    texts = not all(holds_vectors(pair, choices) for pair in pairs)
+    job = Job(source, target, choices, made_by(model, texts=texts))
+    if engine is Engine.RAY:
+        from wotd.assignment.on_ray import ModelPlan, assign_on_ray
 
-class _Assignment:
-    """One model at work on many files."""
-
-    def __init__(
-        self, model: SemanticIDModel, text_column: str, drop_texts: bool, min_confidence: float | None
-    ) -> None:
-        self.model, self.text_column = model, text_column
-        self.drop_texts, self.min_confidence = drop_texts, min_confidence
-
-    def finished(self, source: Path, target: Path) -> bool:
-        """Whether the target was made of this source in this very way.
-
-        Raises:
-            InputError: if something else stands there.
-        """
-        if not target.exists():
-            return False
-        if _origin(target) == self._origin(source):
-            return True
-        raise InputError(
-            f"{target} exists, but not from this {source.name} with these artifacts and options; remove it or choose "
-            f"another --output."
+        written, found = assign_on_ray(
+            job, pairs, ModelPlan(artifacts, use), address=ray_address, workers=workers, gpus=gpus_per_worker
         )
+    else:
+        from wotd.assignment.local import assign_here
 
-    def assign(self, path: Path, target: Path, description: str) -> None:
-        """Write the target; rows without a text get nulls."""
-        source = file_source(path, self.text_column)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        gaps: list[int] = []
-        with rows_to(target, lambda: self._schema(source, path)) as write:
-            for row in track(self._rows(source, gaps), description, source.count(), "texts"):
-                write(row)
-        if gaps:
-            logger.warning("%s: %d rows without a text got no code, the first is row %d", path, len(gaps), gaps[0])
-
-    def _rows(self, source: TextSource, gaps: list[int]) -> Iterator[dict[str, Any]]:
-        """The rows in order; those without a text wait for the codes of the texts before them."""
-        empty: dict[int, dict[str, Any]] = {}
-        place = 0
-
-        def texts() -> Iterator[tuple[str, Mapping[str, Any]]]:
-            for number, (where, fields) in enumerate(source.records(), start=1):
-                if self.text_column in fields and _is_blank(fields[self.text_column]):
-                    gaps.append(number)
-                    empty[number] = kept_fields(fields)
-                else:
-                    yield checked_text(fields, self.text_column, where), fields
-
-        for row in encoded_rows(self.model, texts(), self.min_confidence):
-            place += 1
-            while place in empty:
-                yield self._kept(empty.pop(place))
-                place += 1
-            yield self._kept(row)
-        yield from map(self._kept, empty.values())
-
-    def _kept(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in row.items() if not (self.drop_texts and name == self.text_column)}
-
-    def _schema(self, source: TextSource, path: Path) -> pa.Schema:
-        schema = row_schema(source.schema())
-        if self.drop_texts and self.text_column in schema.names:
-            schema = schema.remove(schema.get_field_index(self.text_column))
-        return schema.with_metadata({_ORIGIN: json.dumps(self._origin(path)).encode()})
-
-    def _origin(self, source: Path) -> dict[str, Any]:
-        from wotd.artifacts import WEIGHTS
-
-        return {
-            "encoder_sha256": self.model.artifacts.config["files"][WEIGHTS],
-            "embedding": self.model.embedder.fingerprint.digest,
-            "features": self.model.features.fingerprint.digest if self.model.features else None,
-            "source": source.name,
-            "source_sha256": file_sha256(source),
-            "text_column": self.text_column,
-            "drop_texts": self.drop_texts,
-            "min_confidence": self.min_confidence,
-        }
-
-
-def _is_blank(text: Any) -> bool:
-    return text is None or (isinstance(text, str) and not text.strip())
-
-
-def _origin(target: Path) -> Any:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        metadata = parquet.read_schema(target).metadata or {}
-        return json.loads(metadata.get(_ORIGIN, b"null"))
-    except (pa.ArrowException, OSError, ValueError):
-        return None
-
-
-def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
-    """Files to read, sorted, and where the IDs of each go.
-
-    Raises:
-        InputError: if there is nothing to read, or two files would be written to one.
-    """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output is {output}, which is a file; expected a folder.")
-    if output.resolve() in (source.resolve(), source.resolve().parent if source.is_file() else None):
-        raise InputError(f"--output is {output}, which holds the input; expected another folder.")
-    files = [source] if source.is_file() else _searched(source, output)
-    root = source.parent if source.is_file() else source
-    targets: dict[Path, Path] = {}
-    for file in files:
-        stem = file.relative_to(root)
-        target = output / (stem if stem.suffix.lower() == ".parquet" else stem.with_name(f"{stem.name}.parquet"))
-        if target in targets:
-            raise InputError(f"{targets[target]} and {file} would both be written to {target}; rename one.")
-        targets[target] = file
-    return [(file, target) for target, file in targets.items()]
-
-
-def _searched(folder: Path, output: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"--input is {folder}, which does not exist; expected a file or a folder of texts.")
-    files = [
-        file
-        for file in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
-        if file.is_file()
-        and file.suffix.lower() in SUFFIXES
-        and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-        and output.resolve() not in file.resolve().parents
-    ]
-    if not files:
-        raise InputError(f"--input is {folder}, which holds no file of texts; expected {', '.join(SUFFIXES)}.")
-    return files
+        written, found = assign_here(job, pairs, model, rank=rank, world=world)
+    note(f"{written} files done in {target.shown}, {found} were done before")
 
 
 def _shard(given: str | None, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:

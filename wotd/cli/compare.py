@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wotd.assignment.schemas import schema_of
 from wotd.cli.app import WrongUsageError, command
-from wotd.cli.inputs import schema_of
 from wotd.cli.options import FormatOption
-from wotd.cli.outputs import SUFFIXES, check_output, replacing, rows_to
+from wotd.cli.outputs import SUFFIXES, check_output, rows_to
 from wotd.cli.run_tables import drawn
 from wotd.cli.tables import Format, chosen_format, note, print_line, show
+from wotd.replacing import replacing
 
 if TYPE_CHECKING:
     from wotd.runs import Begun, Run

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wotd.assignment.schemas import row_schema
 from wotd.cli.app import WrongUsageError, command
-from wotd.cli.encoding import encoded_rows, row_schema
+from wotd.cli.encoding import encoded_rows
 from wotd.cli.inputs import TextSource, text_source
 from wotd.cli.options import (
     ArtifactsOption,

@@ -9,23 +9,22 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from wotd.assignment.schemas import schema_of
 from wotd.errors import InputError
 from wotd.progress import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from wotd.providers.literature.rows import Table
+    from wotd.providers.literature.rows import Readable, Table
 
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Files of texts that are read."""
 
 _MAX_LINE_BYTES = 64 * 1024 * 1024
-_BATCH_ROWS = 1024
 _CHUNK_BYTES = 1 << 20
 
 
@@ -174,9 +173,11 @@ class Parquet(TextSource):
             InputError: if the file cannot be read.
         """
         number = 0
+        from wotd.providers.literature.rows import rows_at_once
+
         with self._open() as file:
-            for batch in _arrow_errors(self.name, file.iter_batches(_BATCH_ROWS)):
-                for fields in batch.to_pylist():
+            for batch in _arrow_errors(self.name, file.iter_batches(rows_at_once(file.metadata))):
+                for fields in _arrow_errors(self.name, batch.to_pylist()):
                     number += 1
                     yield Record(f"{self.name} row {number}", fields)
 
@@ -196,7 +197,7 @@ class Parquet(TextSource):
 
         try:
             return parquet.ParquetFile(self._path)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.name} cannot be read as Parquet: {_first_line(error)}") from error
 
 
@@ -247,50 +248,22 @@ def checked_text(fields: Mapping[str, Any], column: str, place: str) -> str:
     Raises:
         InputError: if there is none, or it is blank, too long or no valid Unicode.
     """
-    from wotd.inference import check_text
+    from wotd.assignment.batches import check_text_at
 
     if column not in fields:
         found = ", ".join(list(fields)[:8]) or "none"
         raise InputError(f"{place} has no field '{column}' (its fields: {found}); --text-column names another.")
-    text = fields[column]
-    try:
-        check_text(text)
-    except InputError as error:
-        raise InputError(f"{place}: the {str(error).replace('text 0', 'text', 1)}") from error
-    return str(text)
+    check_text_at(fields[column], place)
+    return str(fields[column])
 
 
-def schema_of(rows: Iterable[Mapping[str, Any]], name: str) -> pa.Schema:
-    """The Arrow schema of rows that need not all have the same fields.
-
-    Raises:
-        InputError: if a field holds values of types that no one column can hold.
-    """
-    import pyarrow as pa
-
-    known = pa.schema([])
-    stream = iter(rows)
-    while batch := list(islice(stream, _BATCH_ROWS)):
-        names = list(dict.fromkeys(key for row in batch for key in row))
-        for field in names:
-            try:
-                column = pa.array([row.get(field) for row in batch])
-                known = pa.unify_schemas([known, pa.schema([(field, column.type)])], promote_options="permissive")
-            except (pa.ArrowException, OverflowError) as error:
-                raise InputError(
-                    f"{name}: the field '{field}' holds values of several types, which one column cannot; "
-                    f"write .jsonl instead."
-                ) from error
-    named = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in known]
-    return pa.schema(named)
-
-
-def _line_ends(path: Path) -> int | None:
+def _line_ends(path: Readable) -> int | None:
     """How many lines a file has, where somebody watches."""
     if not shown():
         return None
     with path.open("rb") as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""))
+        chunks: Iterator[bytes] = iter(lambda: file.read(_CHUNK_BYTES), b"")
+        return sum(chunk.count(b"\n") for chunk in chunks)
 
 
 def _arrow_errors(name: str, items: Iterable[Any]) -> Iterator[Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from wotd.cli.outputs import replacing
 from wotd.errors import InputError
 from wotd.progress import progress
+from wotd.replacing import replacing
 
 if TYPE_CHECKING:
     from wotd.artifacts import Artifacts
@@ -78,8 +78,8 @@ def open_codes(path: Path, level_sizes: Sequence[int]) -> NDArray[np.integer]:
     try:
         # Without pickle an array of objects is refused instead of run.
         codes = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"--codes is {file}, which is not a readable .npy array: {error}.") from error
+    except Exception as error:  # a damaged header raises kinds of zip, Python's own parser, numpy and the system
+        raise InputError(f"--codes is {file}, which is not a readable .npy array of plain numbers.") from error
     levels = len(level_sizes)
     if not isinstance(codes, np.ndarray) or codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer):
         found = f"{codes.dtype} of the shape {codes.shape}" if isinstance(codes, np.ndarray) else "several arrays"

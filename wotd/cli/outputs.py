@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wotd.cli.tables import json_line
 from wotd.errors import InputError
+from wotd.replacing import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,19 +39,6 @@ def check_output(path: Path, suffixes: tuple[str, ...] = SUFFIXES, argument: str
     if not target.parent.is_dir():
         raise InputError(f"{argument} is {path}, but the folder {target.parent} does not exist.")
     return target
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary path beside the target that takes its place when the block ends well, and vanishes otherwise."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wotd.cli.outputs import replacing
+from wotd.replacing import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa

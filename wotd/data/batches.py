@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from wotd.errors import TrainingError
+
+SHUFFLED_ROWS = 262_144
+"""Rows that are shuffled with each other; of 384 numbers in half precision they are 200 MB."""
+
+SHUFFLED_RUN = 2048
+"""Neighbouring rows that come into play together; of 384 numbers in half precision they are 1.6 MB."""
 
 
 class EmbeddingBatch(NamedTuple):
@@ -43,9 +50,16 @@ class EmbeddingDataset(Dataset[EmbeddingBatch]):
 class BatchSampler(Sampler[Tensor]):
     """Index tensors of batches, seeded by epoch and shared out over processes.
 
-    In training, rows are shuffled and every process gets equally many batches, all of them full; an
-    epoch leaves out the rows that would make one more, which differ from epoch to epoch. Without
-    shuffling every row comes exactly once, in order.
+    The processes' batches of one step make one *common batch*: the process of rank r has its rows r, r + W, r + 2W …
+    for W processes. So a run of W processes with batches of B rows sees what one process with batches of W·B sees.
+
+    In training, rows are shuffled and all batches are full; an epoch leaves out the rows that would make one more,
+    which differ from epoch to epoch. Without shuffling every row comes exactly once, in order. Both ways every
+    process has equally many batches.
+
+    Many rows are shuffled in two steps, so that a memory-mapped file is read from front to back of its pieces: runs
+    of ``SHUFFLED_RUN`` neighbouring rows come in random order, and so many of them as make ``SHUFFLED_ROWS`` are
+    shuffled row by row. Fewer rows than that are simply shuffled.
     """
 
     def __init__(
@@ -75,30 +89,55 @@ class BatchSampler(Sampler[Tensor]):
         """Go on within that epoch after so many batches."""
         self.epoch, self._given = state_dict["epoch"], state_dict["given"]
 
-    def _own(self) -> Tensor:
-        if not self.shuffle:
-            if self.rows < self.world_size:  # a process without a row would have no loss to report
-                return torch.arange(self.rows)
-            return torch.arange(self.rank, self.rows, self.world_size)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.rows, generator=generator)
-        even = self.rows // self.world_size * self.world_size
-        return order[self.rank : even : self.world_size]
-
     def __len__(self) -> int:
         """Batches a process gets per epoch."""
+        common = self.batch_size * self.world_size
         if self.shuffle:
-            return max(1, self.rows // self.world_size // self.batch_size)
-        return -(-len(self._own()) // self.batch_size)
+            return max(1, self.rows // common)
+        # What is left over for a last common batch may not suffice for a row each.
+        full, rest = divmod(self.rows, common)
+        return max(full + (rest >= self.world_size), min(1, self.rows))
 
     def __iter__(self) -> Iterator[Tensor]:
         """The batches of this epoch that were not given yet; after the last one, all of them again."""
         # A generator: the order is made with the first batch, since Lightning, going on from a
         # checkpoint, says the epoch only after it has asked for the iterator.
-        batches = torch.split(self._own(), self.batch_size)[: len(self)]
-        for batch in batches[self._given :] if self.shuffle else batches:
-            self._given = (self._given + 1) % len(batches)
+        if not self.shuffle:
+            yield from self._in_order()
+            return
+        for batch in islice(self._shuffled(), self._given, None):
+            self._given = (self._given + 1) % len(self)
             yield batch
+
+    def _in_order(self) -> Iterator[Tensor]:
+        if 0 < self.rows < self.world_size:  # a process without a row would have no loss to report
+            yield torch.arange(self.rows)
+            return
+        common, number = self.batch_size * self.world_size, len(self)
+        for batch in range(number):
+            end = self.rows if batch == number - 1 else (batch + 1) * common
+            yield torch.arange(batch * common + self.rank, end, self.world_size)
+
+    def _shuffled(self) -> Iterator[Tensor]:
+        common = min(self.batch_size, self.rows // self.world_size) * self.world_size
+        left = torch.empty(0, dtype=torch.int64)
+        for rows in shuffled_rows(self.rows, self.seed * 1_000_003 + self.epoch):
+            parts = torch.split(torch.cat([left, rows]), common)
+            left = parts[-1] if len(parts[-1]) < common else left[:0]
+            yield from (part[self.rank :: self.world_size] for part in parts if len(part) == common)
+
+
+def shuffled_rows(count: int, seed: int) -> Iterator[Tensor]:
+    """All rows below ``count`` in random order, some ``SHUFFLED_ROWS`` at a time; see :class:`BatchSampler`."""
+    generator = torch.Generator().manual_seed(seed)
+    if count <= SHUFFLED_ROWS:
+        yield torch.randperm(count, generator=generator)
+        return
+    starts = SHUFFLED_RUN * torch.randperm(-(-count // SHUFFLED_RUN), generator=generator)
+    for some in torch.split(starts, SHUFFLED_ROWS // SHUFFLED_RUN):
+        rows = (some.unsqueeze(1) + torch.arange(SHUFFLED_RUN)).flatten()
+        rows = rows[rows < count]
+        yield rows[torch.randperm(len(rows), generator=generator)]
 
 
 class ResumableLoader(DataLoader[EmbeddingBatch]):

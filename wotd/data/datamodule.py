@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
 
 import lightning
 import numpy as np
@@ -26,6 +29,7 @@ from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
 logger = logging.getLogger(__name__)
 
+_COMPARED_VECTORS = 4096
 _EVALUATION_ROWS = 1024
 """Rows of a batch, at least, where nothing is learned from it."""
 
@@ -38,7 +42,7 @@ class WOTDDataModule(lightning.LightningDataModule):
         vectors: N×(D+F), in the order of the passages, features right of the embedding; memory-mapped
             where the user gave them.
         labels: int64 N×levels, -1 where unknown; N×0 for bare vectors.
-        sides: int64 N, 0 train, 1 val, 2 test.
+        sides: int8 N, 0 train, 1 val, 2 test.
         embedded: how many passages were embedded now, and how many the cache already had.
         seconds: durations of reading, splitting and embedding.
     """
@@ -46,7 +50,7 @@ class WOTDDataModule(lightning.LightningDataModule):
     corpora: Corpora | None
     vectors: NDArray[np.floating]
     labels: NDArray[np.int64]
-    sides: NDArray[np.int64]
+    sides: NDArray[np.int8]
 
     def __init__(
         self,
@@ -162,6 +166,37 @@ class WOTDDataModule(lightning.LightningDataModule):
         for index, level in enumerate(self.taxonomy.levels):
             if level.ranked:  # a rank says nothing of the text, so no level is taught it
                 self.labels[:, index] = UNKNOWN_CODE
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rows are, for checkpoints to keep."""
+        return dict(self._state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Compare the rows with those that a checkpoint learned from.
+
+        Raises:
+            ConfigurationError: if they are others.
+        """
+        if state_dict != self._state:
+            what = "vectors" if self.corpora is None else "texts"
+            raise ConfigurationError(
+                f"ckpt_path goes on from a run on other data: its {what}, their labels or their split have changed "
+                f"({state_dict.get('rows')} rows then, {len(self.sides)} now); give it what it had, or start anew."
+            )
+
+    @cached_property
+    def _state(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        if self.corpora is None:  # perhaps more of them than anybody wants to read for this
+            some = np.unique(np.linspace(0, len(self.vectors) - 1, _COMPARED_VECTORS, dtype=np.int64))
+            digest.update(f"{self.vectors.shape} {self.vectors.dtype}".encode())
+            digest.update(np.asarray(self.vectors[some]).tobytes())
+        else:
+            for text in self.corpora.texts:
+                digest.update(hashlib.sha256(text.encode()).digest())
+        for part in (self.labels, self.sides):
+            digest.update(part.tobytes())
+        return {"rows": len(self.sides), "sha256": digest.hexdigest()}
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

@@ -56,8 +56,8 @@ def author_key(name: str) -> str:
 
 def split_passages(
     corpora: Corpora, *, by: SplitBy, val_fraction: float, test_fraction: float, seed: int
-) -> NDArray[np.int64]:
-    """The side of each passage: 0 train, 1 val, 2 test; int64 of length N.
+) -> NDArray[np.int8]:
+    """The side of each passage: 0 train, 1 val, 2 test; int8 of length N.
 
     Raises:
         CorpusError: if there are too few authors, works or passages to give every side one.
@@ -76,8 +76,8 @@ def split_passages(
     return assign_sides(roots, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
 
 
-def split_rows(rows: int, *, val_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int64]:
-    """The side of each row of a matrix of which nothing else is known; int64 of length ``rows``.
+def split_rows(rows: int, *, val_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
+    """The side of each row of a matrix of which nothing else is known; int8 of length ``rows``.
 
     Raises:
         TrainingError: if there are too few rows to give every side one.
@@ -85,7 +85,7 @@ def split_rows(rows: int, *, val_fraction: float, test_fraction: float, seed: in
     val, test = (max(1, round(rows * fraction)) if fraction else 0 for fraction in (val_fraction, test_fraction))
     if rows <= val + test:
         raise TrainingError(f"data.vectors has {rows} rows, too few to train on, validate and test; give more.")
-    sides = np.full(rows, TRAIN, dtype=np.int64)
+    sides = np.full(rows, TRAIN, dtype=np.int8)
     order = np.random.default_rng(seed).permutation(rows)
     sides[order[:val]] = VAL
     sides[order[val : val + test]] = TEST
@@ -117,7 +117,7 @@ def _check_count(groups: int, by: SplitBy, val_fraction: float, test_fraction: f
 
 def assign_sides(
     groups_N: NDArray[np.int64], *, val_fraction: float, test_fraction: float, seed: int
-) -> NDArray[np.int64]:
+) -> NDArray[np.int8]:
     """Sides of rows so that a group is whole on one side and the sides near their fractions.
 
     Groups come in a seeded order, and each goes to the side that lacks the largest part of what it
@@ -126,7 +126,7 @@ def assign_sides(
     names, index_N, sizes = np.unique(groups_N, return_inverse=True, return_counts=True)
     due = np.array([1 - val_fraction - test_fraction, val_fraction, test_fraction]) * len(groups_N)
     have = np.zeros(3)
-    sides = np.zeros(len(names), dtype=np.int64)
+    sides = np.zeros(len(names), dtype=np.int8)
     order = np.random.default_rng(seed).permutation(len(names))
     for group in order:
         # A group that would overfill a small side by more than half goes to training instead.
@@ -139,7 +139,7 @@ def assign_sides(
 
 
 def _fill_empty(
-    sides: NDArray[np.int64], sizes: NDArray[np.int64], order: NDArray[np.int64], due: NDArray[np.float64]
+    sides: NDArray[np.int8], sizes: NDArray[np.int64], order: NDArray[np.int64], due: NDArray[np.float64]
 ) -> None:
     """Give a side that is due something but got nothing the smallest group of the side with the most groups."""
     for side in np.flatnonzero(due > 0):

@@ -33,7 +33,7 @@ def open_vectors(
     try:
         # Without pickle an array of objects is refused instead of run.
         vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged header raises kinds of zip, Python's own parser, numpy and the system
         raise VectorsError(f"{argument} is {file}, which is not a readable .npy array of plain numbers.") from error
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
         shape = getattr(vectors, "shape", "several arrays")

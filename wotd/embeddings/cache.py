@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from wotd.embeddings import claims
 from wotd.embeddings.base import Embedder, Vectors, checked_texts, sound_text
 from wotd.embeddings.cache_record import CacheFolder, mark_used, recorded
 from wotd.embeddings.computation import Computation
@@ -170,6 +171,7 @@ class EmbeddingCache:
         digest = fingerprint.digest
         if digest not in self._folders:
             self._folders[digest] = ShardFolder(self.root / "embeddings" / digest[:16], digest, dimension)
+            claims.clear(self._folders[digest].path)
         folder = self._folders[digest]
         folder.refresh()
         mark_used(folder.path)

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 from filelock import BaseFileLock, Timeout
 
-from wotd.embeddings.locks import file_lock
+from wotd.embeddings.locks import LOCK_FILE
 from wotd.embeddings.shard_file import Keys
+from wotd.locks import file_lock
 
 _PREFIX, _KEYS, _LOCK = ".claim-", ".keys", ".lock"
 
@@ -91,6 +92,19 @@ def living(folder: Path) -> list[Claim]:
             _remove(folder, id_)
             lock.release()
     return claims
+
+
+def clear(folder: Path) -> None:
+    """Remove what the dead have left, where there is any and nobody is at the folder; to read, none of it matters."""
+    if not any(folder.glob(f"{_PREFIX}*")):
+        return
+    lock = file_lock(folder / LOCK_FILE)
+    with contextlib.suppress(OSError):  # it is taken, or not ours to write
+        lock.acquire(blocking=False)
+        try:
+            living(folder)
+        finally:
+            lock.release()
 
 
 def _lock(folder: Path, id_: str) -> BaseFileLock:

@@ -38,6 +38,16 @@ _JOINED_LATER = {"backend": ("torch", "numpy"), "calibration_sha256": ("",)}
 _OPTIONAL = {"features", *_JOINED_LATER}
 """Fields that have a value where a mapping lacks them."""
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "bool": (bool,),
+    "tuple[str, ...]": (list, tuple),
+}
+"""What a field may hold, by its annotation."""
+
 _ARITHMETIC = ("backend", "precision", "calibration_sha256")
 """Fields that say how the same numbers are computed; how far apart results are is measured, not guessed."""
 
@@ -123,6 +133,8 @@ class Fingerprint:
         Raises:
             EmbeddingError: if a field is missing or unknown.
         """
+        if not isinstance(data, Mapping):
+            raise EmbeddingError(f"the embedding fingerprint is a {type(data).__name__}; expected a mapping.")
         names = {field.name for field in fields(cls)}
         missing, unknown = sorted(names - set(data) - _OPTIONAL), sorted(set(data) - names)
         if missing or unknown:
@@ -131,7 +143,11 @@ class Fingerprint:
                 "it was written by another version of wotd or damaged."
             )
         usual = {"backend": "torch"} if data.get("kind") == "sentence_transformers" else {}
-        return cls(**{**usual, **data, "features": tuple(data.get("features", ()))})
+        given = {**usual, **data, "features": data.get("features", ())}
+        for name, value in given.items():
+            if type(value) not in _KINDS[cls.__annotations__[name]]:
+                raise EmbeddingError(f"the embedding fingerprint has {value!r} as its {_spoken(name)}; it is damaged.")
+        return cls(**{**given, "features": tuple(given["features"])})
 
 
 def _spoken(field: str) -> str:

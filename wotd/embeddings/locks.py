@@ -1,22 +1,16 @@
-"""Locks between processes, which the system frees when their holder ends, however it ends."""
+"""The lock of a cache's folder."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock
 
 from wotd.errors import EmbeddingError
+from wotd.locks import NO_LOCKS, file_lock
 
 LOCK_FILE = ".lock"
-_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
-
-
-def file_lock(path: Path) -> BaseFileLock:
-    """A lock that is not held yet; never one that a file's mere existence makes, for that outlives a killed holder."""
-    return FileLock(path, fallback_to_soft=False)
 
 
 def locked(folder: Path) -> BaseFileLock:
@@ -33,7 +27,7 @@ def locked(folder: Path) -> BaseFileLock:
             with contextlib.suppress(FileNotFoundError):  # removed at this very moment
                 lock.acquire()
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         raise EmbeddingError(
             f"the embedding cache {folder} lies on a file system without locks (flock); set WOTD_CACHE to a folder "

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NO_MEMORY = ("out of memory", "allocate memory", "could not create a primitive", "bad_alloc")
 _TOKENS_ON_CPU, _TOKENS_ON_ACCELERATOR = 1_024, 16_384
 """A core is fastest with what its cache holds; an accelerator wants to be filled."""
 
@@ -117,8 +118,8 @@ class Network:
                     parts = list(map(embed_rows, batches))
             else:
                 parts = self._side_by_side(embed_rows, batches)
-        except RuntimeError as error:
-            if "out of memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and not any(words in str(error) for words in _NO_MEMORY):
                 raise
             raise EmbeddingError(
                 f"the device ran out of memory with embedding.batch_tokens={self._budget}; lower it."

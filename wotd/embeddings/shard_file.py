@@ -204,7 +204,7 @@ def header_of(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(file.read(length))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedShardError(f"its header cannot be read: {error}") from error
     if not isinstance(header, dict):
         raise DamagedShardError("its header is no table")

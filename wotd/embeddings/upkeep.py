@@ -12,9 +12,10 @@ from filelock import Timeout
 
 from wotd.embeddings import claims
 from wotd.embeddings.cache_record import CacheFolder
-from wotd.embeddings.locks import LOCK_FILE, file_lock
+from wotd.embeddings.locks import LOCK_FILE
 from wotd.embeddings.shards import ShardFolder
 from wotd.errors import EmbeddingError
+from wotd.locks import file_lock
 
 _GOING = ".going-"
 
@@ -38,7 +39,7 @@ def disposable(
     for each in sorted(folders, key=lambda each: each.used):
         if keep_bytes is not None and left <= keep_bytes:
             break
-        if now - each.used >= unused_seconds and not (unreadable and each.fingerprint):
+        if max(0.0, now - each.used) >= unused_seconds and not (unreadable and each.fingerprint):
             going.append(each)
             left -= each.bytes
     return going

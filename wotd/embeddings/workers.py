@@ -64,6 +64,9 @@ class Workers:
                 f"a process that embeds with {self._plan.model} has died, perhaps for want of memory; "
                 f"embedding.workers is {self._count}: lower it, or embedding.batch_tokens."
             ) from error
+        except EmbeddingError:  # such as for want of memory, after which some libraries never work again
+            self.close()
+            raise
         vectors = np.empty((len(texts), parts[0].shape[1]), np.float32)
         for rows, part in zip(pieces, parts, strict=True):
             vectors[rows] = part

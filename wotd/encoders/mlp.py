@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from wotd import processes
 from wotd.quantization.products import linear
 
 
@@ -17,6 +18,21 @@ class EvenLinear(nn.Linear):
     def forward(self, x_BI: Tensor) -> Tensor:
         """Map rows of length ``in_features`` to rows of length ``out_features``."""
         return linear(x_BI, self.weight, self.bias)
+
+
+class CommonDropout(nn.Dropout):
+    """Drops units of a batch that processes share: all draw for all of its rows, and each takes those it has.
+
+    So the number of processes decides nothing, if they draw from one seed.
+    """
+
+    def forward(self, x_BI: Tensor) -> Tensor:
+        """Zero some units and scale up the others; nothing in eval mode."""
+        number = processes.number()
+        if number == 1 or not self.training or not self.p:
+            return super().forward(x_BI)
+        kept = nn.functional.dropout(x_BI.new_ones(number * len(x_BI), x_BI.shape[1]), self.p)
+        return x_BI * kept[processes.rank() :: number]
 
 
 class CorrectedLinear(nn.Module):
@@ -34,7 +50,7 @@ class CorrectedLinear(nn.Module):
         widths = [input_dim, *hidden]
         layers: list[nn.Module] = []
         for narrow, wide in pairwise(widths):
-            layers += [EvenLinear(narrow, wide), nn.GELU(), nn.Dropout(dropout)]
+            layers += [EvenLinear(narrow, wide), nn.GELU(), CommonDropout(dropout)]
         self.correction: nn.Module | None = None
         if hidden:
             last = EvenLinear(widths[-1], output_dim)

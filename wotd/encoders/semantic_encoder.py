@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wotd.encoders.domain import Domain
 from wotd.encoders.mlp import CorrectedLinear
+from wotd.encoders.subspace import principal_directions
 from wotd.errors import ConfigurationError, TrainingError
 from wotd.quantization import HierarchicalVectorQuantizer, Quantized, build_quantizer
 from wotd.quantization.reading import likeliest_log_sharpness
@@ -30,6 +31,9 @@ two codewords that are equally near; products of one shape give a row the same c
 CALIBRATION_ROWS = 16384
 """Rows, at most, on which :meth:`SemanticEncoder.calibrate` looks at all distances at once."""
 
+
+MAX_LAYERS = 64
+"""Levels, and layers, of a model that is read; no ID has more levels."""
 
 _CHUNK_ROWS = 8192
 
@@ -159,6 +163,37 @@ class SemanticEncoder(nn.Module):
         """Build an unstarted model of the shape that :attr:`config` says."""
         return cls(**config)
 
+    @classmethod
+    def restored(cls, config: Mapping[str, Any], state: Mapping[str, Tensor]) -> SemanticEncoder:
+        """A model of the shape that :attr:`config` says, in eval mode, with these weights; both may be a stranger's.
+
+        Raises:
+            ConfigurationError: if they do not fit each other; found out before room is made for what the config says.
+            Exception: of any kind, where the config is none.
+        """
+        lists = [
+            config.get("level_sizes", ()),
+            config.get("hidden", ()),
+            (config.get("quantizer_options") or {}).get("taught", ()),
+        ]
+        if (most := max(map(len, lists))) > MAX_LAYERS:
+            raise ConfigurationError(
+                f"the encoder has {most} levels, widths or taught levels; at most {MAX_LAYERS} are read."
+            )
+        with torch.device("meta"):
+            shapes = {name: value.shape for name, value in cls.from_config(config).state_dict().items()}
+        for name in sorted({*shapes, *state}):
+            here, there = shapes.get(name), state[name].shape if name in state else None
+            if here != there:
+                told = [f"of {list(shape)} in" if shape is not None else "missing from" for shape in (here, there)]
+                raise ConfigurationError(f"{name} is {told[0]} the config and {told[1]} the weights.")
+            if state[name].untyped_storage().nbytes() < state[name].nbytes:
+                raise ConfigurationError(f"{name} repeats its numbers, which no weights do.")
+        with torch.random.fork_rng(devices=[]):  # reading must not change what a run draws next
+            encoder = cls.from_config(config)
+        encoder.load_state_dict(state)
+        return encoder.eval()
+
     @torch.no_grad()
     def start(
         self,
@@ -191,8 +226,7 @@ class SemanticEncoder(nn.Module):
             self.feature_mean_F.copy_(features_NF.mean(0))
             self.feature_scale_F.copy_(features_NF.std(0, correction=0).clamp_min(1e-6))
         self.domain.fit(x_NW)
-        _, vectors_DD = torch.linalg.eigh((centred_ND.T @ centred_ND).double())
-        directions_ZD = vectors_DD.flip(1)[:, : self.latent_dim].T.to(x_ND.dtype)
+        directions_ZD = principal_directions(centred_ND, self.latent_dim)
         self.encoder.start(directions_ZD)
         self.decoder.start(directions_ZD.T)
         latents_NZ = (centred_ND / self.scale) @ directions_ZD.T
@@ -290,15 +324,16 @@ class SemanticEncoder(nn.Module):
             missing = BLOCK_ROWS - len(block)
             yield nn.functional.pad(block, (0, 0, 0, missing)) if missing else block, len(block)
 
-    def _codes(self, x_BW: Tensor, beam: int | None = None) -> Tensor:
-        """Codes of one block, B×L."""
+    def _codes(self, x_BW: Tensor, beam: int | None = None, latents_BZ: Tensor | None = None) -> Tensor:
+        """Codes of one block, B×L; its latents where they are known."""
         quantizer, encoder = self.quantizer, self.encoder
         if isinstance(quantizer, HierarchicalVectorQuantizer) and not quantizer.taught and encoder.correction is None:
             # Nothing but distances matters, which a linear encoder leaves products of the embedding itself.
             return quantizer.encode_through(
                 encoder.linear, self.scale, x_BW[:, : self.input_dim] - self.mean_D, beam=beam
             )
-        return quantizer.encode(self.latents(x_BW), self.features(x_BW), beam=beam)
+        latents_BZ = self.latents(x_BW) if latents_BZ is None else latents_BZ
+        return quantizer.encode(latents_BZ, self.features(x_BW), beam=beam)
 
     def encode(self, x_BW: Tensor, *, beam: int | None = None) -> Tensor:
         """Codes of rows, int64 B×L; a row's code does not depend on the rows beside it.
@@ -315,14 +350,27 @@ class SemanticEncoder(nn.Module):
         codes, confidences = [], []
         with self._evaluating():
             for block, rows in self._blocks(x_BW):
-                codes_BL = self._codes(block)
-                distances = self.quantizer(self.latents(block), self.features(block), codes_BL).distances
+                latents_BZ = self.latents(block)
+                codes_BL = self._codes(block, latents_BZ=latents_BZ)
+                distances = self.quantizer(latents_BZ, self.features(block), codes_BL).distances
                 chosen = zip(self.logits(distances), torch.split(codes_BL, 1, 1), strict=True)
                 codes.append(codes_BL[:rows])
                 confidences.append(
                     torch.cat([z_BK.softmax(1).gather(1, code_B1) for z_BK, code_B1 in chosen], 1)[:rows]
                 )
         return torch.cat(codes), torch.cat(confidences)
+
+    def errors(self, x_NW: Tensor, codes_NL: Tensor) -> Tensor:
+        """Squared error of what codes decode to over the variance of the training data, float32 N.
+
+        A row's error does not depend on the rows beside it.
+        """
+        errors = []
+        with self._evaluating():
+            for (block, rows), (codes, _) in zip(self._blocks(x_NW), self._blocks(codes_NL), strict=True):
+                apart_BD = self.decode(codes) - block[:, : self.input_dim]
+                errors.append(apart_BD.square().mean(1)[:rows] / self.scale.square())
+        return torch.cat(errors)
 
     def level_distances(self, x_BW: Tensor) -> tuple[Tensor, ...]:
         """Per level B×K: squared distances as the quantizer tells them (:class:`Quantized`)."""

@@ -56,7 +56,10 @@ def folder_of(address: str) -> Path:
     """
     if not scheme_of(address):
         return Path(address)
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise ArtifactError(f"artifacts is {redacted(address)}, which is no address: {error}.") from error
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ArtifactError(f"artifacts is {address}; expected a folder of this machine, as file:///folder.")
     return Path(unquote(parts.path))

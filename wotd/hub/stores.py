@@ -36,8 +36,8 @@ def fetched(address: str) -> Path:
         ArtifactError: why they cannot be had, or which file is not as its checksum says.
     """
     shown = redacted(address)
-    with _told(f"{shown} cannot be fetched"):
-        store, root = _opened(address)
+    with told(f"{shown} cannot be fetched"):
+        store, root = opened(address)
         store.invalidate_cache()
         config = _config(store, root, shown)
         home = cache_root() / "artifacts" / _digest(address.encode()) / _digest(config)
@@ -102,8 +102,8 @@ def stored(artifacts: Artifacts, address: str) -> None:
         ArtifactError: if the store does not take them, or something else is there.
     """
     shown = redacted(address)
-    with _told(f"{shown} cannot be written to"):
-        store, root = _opened(address)
+    with told(f"{shown} cannot be written to"):
+        store, root = opened(address)
         store.invalidate_cache()
         if store.exists(f"{root}/{CONFIG}"):
             _refuse_others(store, root, shown)
@@ -122,11 +122,18 @@ def _refuse_others(store: AbstractFileSystem, root: str, shown: str) -> None:
             raise ArtifactError(str(error).replace(folder, shown)) from error
 
 
-def _opened(address: str) -> tuple[AbstractFileSystem, str]:
+def opened(
+    address: str, argument: str = "artifacts", failure: type[WOTDError] = ArtifactError
+) -> tuple[AbstractFileSystem, str]:
     """The store of a URL and the path in it, without a slash behind.
 
+    Args:
+        address: the URL.
+        argument: what the caller calls it, for errors.
+        failure: what is raised.
+
     Raises:
-        ArtifactError: if no package for it is installed, or none is known.
+        WOTDError: of that kind, if no package for it is installed, or none is known.
     """
     from fsspec.core import split_protocol, url_to_fs
     from fsspec.registry import known_implementations
@@ -137,15 +144,15 @@ def _opened(address: str) -> tuple[AbstractFileSystem, str]:
         protocol = split_protocol(address)[0]
         package = _EXTRAS.get(protocol)
         remedy = f"pip install 'wotd[{package}]'" if package else known_implementations[protocol].get("err", error)
-        raise ArtifactError(f"{redacted(address)} needs a package that is not installed: {remedy}.") from error
+        raise failure(f"{redacted(address)} needs a package that is not installed: {remedy}.") from error
     except ValueError as error:
-        raise ArtifactError(f"artifacts is {redacted(address)}, which cannot be read: {reason_of(error)}.") from None
+        raise failure(f"{argument} is {redacted(address)}, which cannot be read: {reason_of(error)}.") from None
     return store, str(root).rstrip("/")
 
 
 @contextmanager
-def _told(fails: str) -> Iterator[None]:
-    """Whatever a store's client raises becomes one sentence without secrets."""
+def told(fails: str, failure: type[WOTDError] = ArtifactError) -> Iterator[None]:
+    """Whatever a store's client raises becomes one sentence without secrets, in an error of that kind."""
     try:
         with redacted_logs():
             yield
@@ -158,7 +165,7 @@ def _told(fails: str) -> Iterator[None]:
         reason = f"access is denied ({reason_of(error)})"
     except Exception as error:  # clients raise kinds of many libraries
         reason = reason_of(error)
-    raise ArtifactError(f"{fails}: {reason}.")
+    raise failure(f"{fails}: {reason}.")
 
 
 def _digest(data: bytes) -> str:

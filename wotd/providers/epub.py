@@ -25,6 +25,9 @@ MAX_ENTRIES = 10_000
 MAX_TOTAL_BYTES = 4 * MAX_BYTES
 """How much may be unpacked from one archive, entries read twice counted twice."""
 
+MAX_RATIO = 50
+"""How many times its packed size an entry may have; text has some three times, and markup seldom twenty."""
+
 MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
 """How long the directory of an archive may be; it is read whole before its entries can be counted."""
 
@@ -76,7 +79,8 @@ def open_publication(path: Path) -> Iterator[tuple[Files, str]]:
             files = ArchiveFiles(archive)
             yield files, _package_path(files)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
-        raise UnreadableWorkError(f"the archive cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error  # without the path, so that works are counted together
+        raise UnreadableWorkError(f"the archive cannot be read: {reason}") from error
 
 
 class FolderFiles:
@@ -145,10 +149,13 @@ class ArchiveFiles:
         chunks: list[bytes] = []
         size = 0
         with self._archive.open(path) as entry:
+            packed = self._archive.getinfo(path).compress_size
             while chunk := entry.read(_CHUNK_BYTES):
                 size += len(chunk)
                 if size > allowed:
                     raise UnreadableWorkError(f"the archive unpacks to more than {allowed} bytes")
+                if size > MAX_RATIO * packed + _CHUNK_BYTES:
+                    raise UnreadableWorkError(f"one of its entries unpacks to more than {MAX_RATIO} times its size")
                 chunks.append(chunk)
         self._left -= size
         return b"".join(chunks)
@@ -169,6 +176,8 @@ class _CautiousFile(io.FileIO):
 
 def _check_entry(entry: zipfile.ZipInfo) -> None:
     name = entry.orig_filename
+    if not name or not entry.filename:
+        raise UnreadableWorkError("the archive has an entry without a name")
     if "\\" in name or name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
         raise UnreadableWorkError("the archive has an entry whose name leads out of it")
     if entry.flag_bits & _ENCRYPTED:

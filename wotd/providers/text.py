@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 MIN_WORDS = 20
 TARGET_WORDS = 65
@@ -179,17 +180,23 @@ def _fitting(sentence: str, max_words: int) -> list[str]:
     if count_words(sentence) <= max_words:
         return [sentence]
     parts: list[str] = []
+    filled = 0
     for clause in _CLAUSE_END.split(sentence):
         tokens = clause.split()
-        while tokens:
-            size = min(len(tokens), 2 * max_words)
-            while count_words(" ".join(tokens[:size])) > max_words and size > 1:
+        words_before = [0, *accumulate(map(count_words, tokens))]  # a token may hold many, and none reaches beyond it
+        start = 0
+        while start < len(tokens):
+            size = min(len(tokens) - start, 2 * max_words)
+            while words_before[start + size] - words_before[start] > max_words and size > 1:
                 size = max(1, size // 2)
-            piece, tokens = " ".join(tokens[:size]), tokens[size:]
-            if parts and count_words(parts[-1]) + count_words(piece) <= max_words:
+            piece, held = " ".join(tokens[start : start + size]), words_before[start + size] - words_before[start]
+            if parts and filled + held <= max_words:
                 parts[-1] = f"{parts[-1]} {piece}"
+                filled += held
             else:
                 parts.append(piece)
+                filled = held
+            start += size
     return parts
 
 

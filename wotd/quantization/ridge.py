@@ -29,6 +29,15 @@ MAX_INDICATORS = 16384
 """The normal equations are solved as one dense matrix of this many rows at most (2 GiB in double precision)."""
 
 
+_FEW = 2048
+"""Up to so many indicators of all but the last kind, the equations are always factorised."""
+
+_STEP_COST = 300
+"""Work of solving in steps, in multiplications of a factorisation, for each entry that is not zero and each column."""
+
+_TOLERANCE, _MAX_STEPS, _TINY = 1e-7, 1000, 1e-300
+
+
 @dataclass(frozen=True)
 class NormalEquations:
     """What rows add to the least squares: they add up.
@@ -126,15 +135,20 @@ class CodewordRidge:
     def solve(self, equations: NormalEquations) -> Tensor:
         """Weights of the indicators, M×Z; those of the last kind are eliminated by hand."""
         penalty_M = self.penalty_M.to(equations.gram.device)
-        own_E = equations.own + penalty_M[self.last :]
+        own_E1 = (equations.own + penalty_M[self.last :]).unsqueeze(1)
         sums_RZ, sums_EZ = equations.sums.double().tensor_split([self.last])
-        left_RR, across_RE = equations.gram.double().tensor_split([self.last], 1)
-        scaled_RE = across_RE / own_E
-        left_RR.diagonal().add_(penalty_M[: self.last])
-        left_RR.addmm_(scaled_RE, across_RE.T, alpha=-1)
-        rest_RZ = torch.cholesky_solve(sums_RZ - scaled_RE @ sums_EZ, torch.linalg.cholesky(left_RR))
-        last_EZ = (sums_EZ - across_RE.T @ rest_RZ) / own_E.unsqueeze(1)
-        return torch.cat([rest_RZ, last_EZ]).to(equations.sums.dtype)
+        left_RR, across_RE = equations.gram.tensor_split([self.last], 1)
+        solved = _solved_in_steps if self._sparse(equations) else _solved_at_once
+        rest_RZ, across_EZ = solved(left_RR, across_RE, penalty_M[: self.last], own_E1, sums_RZ, sums_EZ)
+        return torch.cat([rest_RZ, (sums_EZ - across_EZ) / own_E1]).to(equations.sums.dtype)
+
+    def _sparse(self, equations: NormalEquations) -> bool:
+        """Whether so few indicators meet that products with the zeros left out are less work than a factorisation."""
+        if self.last < _FEW:
+            return False
+        filled = int(torch.count_nonzero(equations.gram))
+        factorisation = self.last**2 * (self.last / 3 + 2 * (self.size - self.last))
+        return filled * equations.sums.shape[1] * _STEP_COST < factorisation
 
     def codewords(self, weights_MZ: Tensor) -> Codewords:
         """Tables and codewords that weights make."""
@@ -145,3 +159,43 @@ class CodewordRidge:
             table = parts[level] if not tables else (tables[-1].unsqueeze(1) + parts[level]).flatten(0, 1)
             tables.append(table if not level else table + parts[levels + level - 1])
         return Codewords(self.level_sizes, tables, parts[self.tables : levels])
+
+
+def _solved_at_once(
+    left_RR: Tensor, across_RE: Tensor, penalty_R: Tensor, own_E1: Tensor, sums_RZ: Tensor, sums_EZ: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weights of all but the last kind, R×Z, and what they take of the sums of the last, E×Z; by Cholesky."""
+    left_RR, across_RE = left_RR.double(), across_RE.double()
+    scaled_RE = across_RE / own_E1.T
+    left_RR.diagonal().add_(penalty_R)
+    left_RR.addmm_(scaled_RE, across_RE.T, alpha=-1)
+    rest_RZ = torch.cholesky_solve(sums_RZ - scaled_RE @ sums_EZ, torch.linalg.cholesky(left_RR))
+    return rest_RZ, across_RE.T @ rest_RZ
+
+
+def _solved_in_steps(
+    left_RR: Tensor, across_RE: Tensor, penalty_R: Tensor, own_E1: Tensor, sums_RZ: Tensor, sums_EZ: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same, by conjugate gradients on the entries that are not zero, each column of the sums on its own.
+
+    Source: M. Hestenes, E. Stiefel, "Methods of Conjugate Gradients for Solving Linear Systems" (1952), with the
+    diagonal for a preconditioner.
+    """
+    diagonal_R1 = (left_RR.diagonal().double() + penalty_R).unsqueeze(1)
+    left, across = left_RR.to_sparse().double(), across_RE.to_sparse().double()
+    back = across.T.coalesce()
+    weights_RZ = torch.zeros_like(sums_RZ)
+    missing_RZ = sums_RZ - across @ (sums_EZ / own_E1)
+    step_RZ = missing_RZ / diagonal_R1
+    size_Z = (missing_RZ * step_RZ).sum(0)
+    enough_Z = _TOLERANCE**2 * size_Z
+    for _ in range(_MAX_STEPS):
+        if bool((size_Z <= enough_Z).all()):
+            break
+        moved_RZ = left @ step_RZ + penalty_R.unsqueeze(1) * step_RZ - across @ ((back @ step_RZ) / own_E1)
+        length_Z = size_Z / (step_RZ * moved_RZ).sum(0).clamp_min(_TINY)
+        weights_RZ += length_Z * step_RZ
+        missing_RZ -= length_Z * moved_RZ
+        before_Z, size_Z = size_Z, (missing_RZ.square() / diagonal_R1).sum(0)
+        step_RZ = missing_RZ / diagonal_R1 + (size_Z / before_Z.clamp_min(_TINY)) * step_RZ
+    return weights_RZ, back @ weights_RZ

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wotd.artifacts import CODES, RESULTS, SEMANTIC_IDS, TRAINING_CONFIG
 from wotd.taxonomy import UNKNOWN_CODE, Taxonomy
 
+_TOLD = ("corpus", "text", "split", "position")
 _PASSAGE_CHARACTERS, _TITLE_CHARACTERS = 240, 120
 
 
@@ -32,7 +34,7 @@ class Findings:
         config: what their ``config.json`` says.
         results: what their ``training_results.json`` says.
         works: by corpus, what ``semantic_ids.json`` says.
-        passages: the table ``codes.parquet``.
+        passages: of the table ``codes.parquet`` the columns corpus, text, split and position, where it has them.
         settings: the run's config as YAML; empty where it is not kept.
     """
 
@@ -52,7 +54,7 @@ class Findings:
             config,
             json.loads((folder / RESULTS).read_text(encoding="utf-8")),
             json.loads((folder / SEMANTIC_IDS).read_text(encoding="utf-8"))["corpora"],
-            pq.read_table(folder / CODES),
+            _told(folder / CODES),
             settings.read_text(encoding="utf-8") if settings.is_file() else "",
         )
 
@@ -96,20 +98,20 @@ class Findings:
         return [name for name in self.labels if any(f"/calibration/{name}/ece" in metric for metric in self.metrics)]
 
     @cached_property
-    def codes(self) -> NDArray[np.int64]:
-        """Codes of all passages, int64 N×L."""
-        return _matrix(self.passages["code"], len(self.level_sizes))
+    def codes(self) -> NDArray[np.int32]:
+        """Codes of all passages, int32 N×L."""
+        return _matrix(self.folder / CODES, "code", len(self.level_sizes))
 
     @cached_property
-    def label_codes(self) -> NDArray[np.int64]:
+    def label_codes(self) -> NDArray[np.int32]:
         """Their labels, a column a level of the taxonomy, -1 where unknown; no column for bare vectors."""
-        if "label" not in self.passages.column_names or self.taxonomy is None:
-            return np.empty((len(self.passages), 0), dtype=np.int64)
-        return _matrix(self.passages["label"], len(self.taxonomy.levels))
+        if "label" not in pq.read_schema(self.folder / CODES).names or self.taxonomy is None:
+            return np.empty((len(self.passages), 0), dtype=np.int32)
+        return _matrix(self.folder / CODES, "label", len(self.taxonomy.levels))
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """The passages of a side."""
-        return np.flatnonzero(self.passages["split"].to_numpy() == side)
+        return np.flatnonzero(pc.equal(self.passages["split"], side).to_numpy())
 
     def id_of(self, row: int, depth: int | None = None) -> str:
         """The code of a passage, or its first levels, as people write it."""
@@ -137,7 +139,19 @@ def shortened(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[:characters].rsplit(' ', 1)[0]} …"
 
 
-def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.int64]:
-    flat = column.combine_chunks().flatten().fill_null(UNKNOWN_CODE)
-    matrix: NDArray[np.int64] = flat.to_numpy(zero_copy_only=False).astype(np.int64).reshape(len(column), width)
+def _told(path: Path) -> pa.Table:
+    """What is told of passages, but for the numbers of all of them, which take less memory as matrices."""
+    names = [name for name in pq.read_schema(path).names if name in _TOLD]
+    return pq.read_table(path, columns=names, read_dictionary=["corpus", "split"])
+
+
+def _matrix(path: Path, column: str, width: int) -> NDArray[np.int32]:
+    """A column of lists of one length, read some rows at a time."""
+    with pq.ParquetFile(path) as file:
+        matrix = np.empty((file.metadata.num_rows, width), dtype=np.int32)
+        first = 0
+        for batch in file.iter_batches(columns=[column]):
+            rows = batch.column(0).flatten().fill_null(UNKNOWN_CODE).to_numpy(zero_copy_only=False)
+            matrix[first : first + len(batch)] = rows.reshape(len(batch), width)
+            first += len(batch)
     return matrix

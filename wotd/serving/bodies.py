@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wotd.serving.refusal import refuse
 from wotd.serving.settings import ServerSettings
 
+_MAX_DIGITS = 20
+"""Of a Content-Length that are read; a number that has more is too large in any case."""
+
 
 class BodyLimits:
     """Answers 413 to a body over the limit, 503 to one for which there is no room now, 408 to one that is too slow.
@@ -40,7 +43,7 @@ class BodyLimits:
 
         try:
             declared = dict(scope["headers"]).get(b"content-length", b"0")
-            body.check_size(int(declared) if declared.isdigit() else 0)
+            body.check_size(int(declared.lstrip(b"0")[:_MAX_DIGITS] or 0) if declared.isdigit() else 0)
             await self.app(scope, body.receive, watched_send)
         except _RefusedError as refused:
             if started:

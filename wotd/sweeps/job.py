@@ -7,23 +7,21 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from wotd.configuration import deciding_settings
 from wotd.errors import ArtifactError, ConfigurationError, WOTDError
+from wotd.run_lock import alone
 
 logger = logging.getLogger(__name__)
 
 Train = Callable[[DictConfig], Mapping[str, float]]
 """Trains a run and returns its metrics."""
 
-_LOCK = ".job.lock"
 _SIDES = ("train/", "val/", "test/")
 
 
@@ -36,27 +34,12 @@ def run_job(config: DictConfig, train: Train) -> float | None:
     try:
         _check_objective(config.objective)
         _refuse_distributed(config)
-        with _alone(folder):
+        with alone(folder, wait=True):  # two sweeps of one folder share its jobs; a sweeper may ask for one twice
             metrics = _metrics(config, folder, train)
         return _objective(metrics, config.objective)
     except Exception as error:
         _write_failure(folder, error)
         return None
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of a job: two sweeps of one folder share its jobs, and a sweeper may ask for one job twice."""
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("%s: waiting for the process that has it", os.path.relpath(folder))
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _metrics(config: DictConfig, folder: Path, train: Train) -> Mapping[str, float]:

@@ -35,7 +35,8 @@ WRAPPING = re.compile(
 LICENCE = re.compile(
     r"\b(?:this licen[sc]e|licen[sc]e terms|terms of (?:use|this)|copyright|trademark|royalties to|a refund)\b", re.I
 )
-SECONDS = 6
+TIMES = 100
+"""How much longer reading may take than finding the words of what was read."""
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,15 @@ def test_all_texts_are_read_and_named(works, provider):
     assert not provider.dropped.works
 
 
-def test_all_texts_are_read_in_time(read):
-    assert read[1] < SECONDS
+def test_all_texts_are_read_in_time(read, passages):
+    text = "\n".join(passage for ps in passages.values() for passage in ps)
+    assert read[1] < TIMES * min(seconds_to_find_words(text) for _ in range(5))
+
+
+def seconds_to_find_words(text):
+    start = time.process_time()
+    re.findall(r"\w+", text)
+    return time.process_time() - start
 
 
 def test_other_languages_are_reported():

@@ -74,6 +74,9 @@ def test_unknown_tags_are_plain_text_and_execute_nothing(tmp_path):
         b"[" * 5000,
         b"a: &a [1,1]\n" + b"".join(b"b%d: *a\n" % n for n in range(40)),
         b"? [a]\n: b",
+        b"title: !!bool x",
+        b"title: !!timestamp x",
+        b"a: " + b"[" * 60 + b"]" * 60,
     ],
 )
 def test_broken_yaml_is_named(document):
@@ -214,3 +217,7 @@ def test_the_first_record_that_knows_wins_thing_by_thing():
 def test_the_first_known_life_counts():
     assert first_life([Person("A"), ADA, TOBIAS]) == ADA.life
     assert first_life([]) == Life()
+
+
+def test_numbers_too_long_to_be_written_say_nothing():
+    assert read_yaml(b"title: 0x" + b"f" * 5000 + b"\nlanguage: en", "metadata.yaml") == Record(languages=("en",))

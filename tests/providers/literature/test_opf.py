@@ -65,3 +65,8 @@ def test_reading_order_is_the_spine_and_leads_nowhere_else():
 def test_a_package_without_metadata_is_unreadable(text):
     with pytest.raises(UnreadableWorkError):
         parse_package(text.encode(), "content.opf")
+
+
+def test_numbers_of_hundreds_of_digits_are_none():
+    facts = parse_package(package(["a.xhtml"], metadata(NEW_WORDS, ease="9" * 400)).encode(), "content.opf").facts
+    assert "reading_ease" not in facts

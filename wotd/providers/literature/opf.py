@@ -151,7 +151,7 @@ def _subject(heading: str) -> str:
 
 def _first_number(values: Iterable[str]) -> float | None:
     for value in values:
-        if re.fullmatch(r"-?\d+(?:\.\d+)?", value):
+        if re.fullmatch(r"-?\d{1,300}(?:\.\d+)?", value):  # one of more digits would be infinite
             return float(value)
     return None
 

@@ -15,8 +15,9 @@ import tempfile
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from wotd.errors import CorpusError
 
@@ -26,7 +27,11 @@ MAX_ROW_BYTES = 16 * 1024 * 1024
 TOO_LONG = "a row longer than 16 MiB"
 NOT_JSON = "a line that is not a JSON object"
 NOT_CSV = "a row that does not fit the CSV header"
-_BATCH_ROWS = 1024
+MAX_RATIO = 100
+"""How many times its own size the texts of a Parquet file may have; real ones have three or four times."""
+
+_FREE_BYTES = 1024 * 1024
+_BATCH_ROWS, _BATCH_BYTES = 64, 16 * 1024 * 1024
 _BOM = "\ufeff"
 _SURROGATE = re.compile(r"\\u[dD]")
 
@@ -42,6 +47,21 @@ class Row(NamedTuple):
     offset: int
     cells: dict[str, Any]
     problem: str | None = None
+
+
+class Readable(Protocol):
+    """What a table is read from: a path, or what has a name and can be opened as often as one likes."""
+
+    @property
+    def name(self) -> str:
+        """With its suffix."""
+
+    @property
+    def stem(self) -> str:
+        """Without its suffix."""
+
+    def open(self, mode: Any, /) -> AbstractContextManager[Any]:
+        """A stream of bytes that can be sought in."""
 
 
 class Lines:
@@ -91,7 +111,7 @@ class Table(ABC):
 
     unit = "row"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Readable) -> None:
         self.path = path
         self.name, self.stem = path.name, path.stem
         self.columns: dict[str, None] = {}
@@ -99,8 +119,8 @@ class Table(ABC):
         self._version = _version(path)
 
     @abstractmethod
-    def rows(self) -> Iterator[Row]:
-        """The rows from the first to the last, those that cannot be read with their problem."""
+    def rows(self, begin: Row | None = None) -> Iterator[Row]:
+        """The rows from the first to the last, or from that one on; those that cannot be read with their problem."""
 
     @abstractmethod
     def _next(self, lines: Lines) -> dict[str, Any] | None:
@@ -112,17 +132,26 @@ class Table(ABC):
         Raises:
             CorpusError: if the file is no longer the one that was read through.
         """
-        if _version(self.path) != self._version:
-            raise CorpusError(f"{self.name} changed while it was being read; start again.")
-        with self.path.open("rb") as stream:
-            return self._next(Lines(stream, self.name, offset)) or {}
+        try:
+            if _version(self.path) != self._version:
+                raise CorpusError(f"{self.name} changed while it was being read; start again.")
+            with self.path.open("rb") as stream:
+                return self._next(Lines(stream, self.name, offset)) or {}
+        except OSError as error:
+            raise CorpusError(f"{self.name} cannot be read any more: {error.strerror or error}.") from error
 
     def place(self, number: int) -> str:
         """How to name a row to a person."""
         return f"{self.name} {self.unit} {number}"
 
-    def _rows(self, lines: Lines) -> Iterator[Row]:
-        number = 0
+    def _from(self, stream: BinaryIO, begin: Row | None) -> Iterator[Row]:
+        if begin is None:
+            return self._rows(Lines(stream, self.name))
+        lines = Lines(stream, self.name, begin.offset)
+        lines.number = begin.number - 1
+        return self._rows(lines, begin.number - 1)
+
+    def _rows(self, lines: Lines, number: int = 0) -> Iterator[Row]:
         while True:
             number, offset, lines.row_bytes = number + 1, lines.offset, 0
             try:
@@ -141,10 +170,10 @@ class JsonLines(Table):
 
     unit = "line"
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, begin: Row | None = None) -> Iterator[Row]:
         """The lines, and the union of their keys as columns."""
         with self.path.open("rb") as stream:
-            for row in self._rows(Lines(stream, self.name)):
+            for row in self._from(stream, begin):
                 self.columns.update(dict.fromkeys(row.cells))
                 yield row
 
@@ -166,7 +195,7 @@ class JsonLines(Table):
 class Csv(Table):
     """A file with a header; commas, semicolons or tabs, whichever the header holds most of."""
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, begin: Row | None = None) -> Iterator[Row]:
         """The records after the header.
 
         Raises:
@@ -176,7 +205,7 @@ class Csv(Table):
         with self.path.open("rb") as stream:
             lines = Lines(stream, self.name)
             if self._read_header(stream, lines):
-                yield from self._rows(lines)
+                yield from self._rows(lines) if begin is None else self._from(stream, begin)
 
     def _read_header(self, stream: BinaryIO, lines: Lines) -> bool:
         try:
@@ -231,20 +260,42 @@ def _copy(path: Path, wanted: Collection[str], stream: BinaryIO) -> list[str]:
         with parquet.ParquetFile(path) as file:
             columns = list(file.schema_arrow.names)
             kept = [name for name in columns if name in wanted]
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=kept):
+            most = MAX_RATIO * path.stat().st_size + _FREE_BYTES
+            for batch in file.iter_batches(batch_size=rows_at_once(file.metadata), columns=kept):
                 for cells in batch.to_pylist():
                     stream.write(json.dumps(cells, ensure_ascii=False, default=_plain).encode() + b"\n")
+                if stream.tell() > most:
+                    raise CorpusError(
+                        f"{path.name} unpacks to over {MAX_RATIO} times its size; no texts are that alike."
+                    )
     except UnicodeError as error:
         raise CorpusError(f"{path.name}: a column of bytes is not UTF-8; expected text columns in UTF-8.") from error
     except (pa.ArrowException, OSError) as error:
-        raise CorpusError(f"{path.name} cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise CorpusError(f"{path.name} cannot be read as Parquet: {first_line(error)}") from error
     return columns
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says first, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def rows_at_once(metadata: Any) -> int:
+    """How many rows of a Parquet file are held at a time, so that rows as long as books do not fill the memory.
+
+    Args:
+        metadata: what the file says of itself.
+    """
+    said: int = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES * int(metadata.num_rows) // max(1, said)))
 
 
 def _plain(value: Any) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _version(path: Path) -> tuple[int, int]:
+def _version(path: Readable) -> tuple[int, int] | None:
+    if not isinstance(path, Path):
+        return None
     status = path.stat()
     return status.st_size, status.st_mtime_ns

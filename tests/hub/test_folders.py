@@ -1,0 +1,140 @@
+"""Folders on this machine and in stores: files there are whole, or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from wotd.errors import InputError
+from wotd.hub.folders import LocalFolder, StoreFolder, find_file, open_folder
+
+pytest_plugins = ["bucket_server"]
+
+
+@pytest.fixture(params=["path", "file://", "local://", "memory://"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address; a store called local, on this machine, shows a file while it is written, as many do."""
+    return str(tmp_path / "in") if request.param == "path" else f"{request.param}{tmp_path}/in"
+
+
+def test_what_is_written_is_there_when_it_is_whole(place: str) -> None:
+    folder = open_folder(place, "--output")
+    assert not folder.exists("a/b.txt")
+    with folder.writing("a/b.txt") as path:
+        path.write_text("one")
+        assert not folder.exists("a/b.txt")
+    assert folder.is_file("a/b.txt")
+    first = folder.version("a/b.txt")
+    with folder.writing("a/b.txt") as path:
+        path.write_text("other")
+        with folder.open("a/b.txt") as stream:
+            assert stream.read() == b"one"
+    with folder.open("a/b.txt") as stream:
+        assert stream.readline(3) == b"oth"
+        stream.seek(4)
+        assert stream.read() == b"r"
+    assert folder.version("a/b.txt") != first
+    assert folder.files() == ["a/b.txt"]
+
+
+def test_what_fails_leaves_nothing(place: str) -> None:
+    folder = open_folder(place, "--output")
+    with folder.writing("a.txt") as path:
+        path.write_text("one")
+
+    def fail() -> None:
+        with folder.writing("b.txt") as path:
+            path.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert folder.files() == ["a.txt"]
+
+
+def test_a_store_that_fails_midway_shows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.local import LocalFileSystem
+
+    folder = StoreFolder(f"local://{tmp_path}/in", "--output")
+    with folder.writing("a.txt") as path:
+        path.write_text("one")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(LocalFileSystem, "mv", full)
+    with pytest.raises(InputError, match=r"/in/b\.txt cannot be written: no space\."), folder.writing("b.txt") as path:
+        path.write_text("two")
+    assert folder.files() == ["a.txt"]
+
+
+def test_a_file_is_found_in_its_folder(place: str) -> None:
+    folder = open_folder(place, "--input")
+    with folder.writing("a.txt") as path:
+        path.write_text("one")
+    for address, name in ((place, None), (f"{place}/a.txt", "a.txt")):
+        found, file = find_file(address, "--input")
+        assert (type(found), found.files(), file) == (type(folder), ["a.txt"], name)
+
+
+def test_places_that_are_not_there() -> None:
+    for place in ("/nowhere", "memory://nowhere"):
+        with pytest.raises(InputError, match=r"^--input is \S*nowhere, which does not exist"):
+            open_folder(place, "--input").files()
+    with pytest.raises(InputError, match="--input is unknown://place, which cannot be read"):
+        open_folder("unknown://place", "--input").files()
+    assert isinstance(open_folder("a/b", "--input"), LocalFolder)
+
+
+OUTWARD = ["/etc/evil.npy", "a//b.npy", "../up.npy", "a/../../up.npy", "a/./b.npy", "a\\..\\b.npy", "a\0.npy", "a/"]
+
+
+@pytest.mark.parametrize("name", OUTWARD)
+def test_names_that_lead_out_are_refused_by_every_verb(place: str, name: str, tmp_path: Path) -> None:
+    folder = open_folder(place, "--output")
+    for verb in (folder.exists, folder.is_file, folder.open, folder.version, folder.stamp, folder.writing):
+        with pytest.raises(InputError, match=r"in has the name .*; expected a plain path within the folder\."):
+            getattr(verb(name), "__enter__", lambda: None)()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"])
+def test_keys_of_a_store_that_lead_out_are_left_out(
+    store: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As anyone may make them who can write to a bucket; two of them are what consoles make of a new folder."""
+    place = request.getfixturevalue("bucket") if store == "s3" else "memory://keys"
+    for key in ("ok.npy", "sub/", "sub/ok.npy", "", *OUTWARD[:1], *OUTWARD[3:4], *OUTWARD[5:6]):
+        put(f"{place}/t", key)
+    assert open_folder(f"{place}/t", "--input").files() == ["ok.npy", "sub/ok.npy"]
+    assert "t: 3 files are left out, whose names are no plain paths" in caplog.text
+
+
+def put(place: str, key: str) -> None:
+    """By the means of the store itself, as paths of fsspec may be made plain on their way."""
+    if place.startswith("memory"):
+        from fsspec.implementations.memory import MemoryFile
+
+        files, root = fsspec.url_to_fs(place)
+        if key and not key.endswith("/"):
+            files.store[f"{root}/{key}"] = MemoryFile(files, f"{root}/{key}", b"x")
+        return
+    import botocore.session
+
+    bucket, _, root = place.removeprefix("s3://").partition("/")
+    botocore.session.get_session().create_client("s3").put_object(Bucket=bucket, Key=f"{root}/{key}", Body=b"")
+
+
+def test_links_to_outside_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("in/sub/a.txt", "outside/secret.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "in" / "file.txt").symlink_to(tmp_path / "outside" / "secret.txt")
+    (tmp_path / "in" / "folder").symlink_to(tmp_path / "outside")
+    (tmp_path / "in" / "again.txt").symlink_to("sub/a.txt")
+    (tmp_path / "linked").symlink_to(tmp_path / "in")
+    for root in ("in", "linked"):  # the folder itself may be a link
+        assert open_folder(tmp_path / root, "--input").files() == ["again.txt", "sub/a.txt"]
+    assert "in: 1 files are left out, whose names are no plain paths or which are links to outside of it" in caplog.text

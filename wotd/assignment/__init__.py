@@ -1,0 +1,9 @@
+"""Semantic IDs for more rows than one would hold, or wait for: whole folders, in stores too, on one machine or on many.
+
+======================== ==============================================================================
+``batches``, ``columns`` a table in, the same table with IDs out: the one way in which rows get them
+``inputs``, ``vectors``  files of texts and vectors as tables of so many rows, from any piece on
+``shards``               what a job consists of, what of it is finished, and how one shard is done
+``local``, ``on_ray``    who does the shards
+======================== ==============================================================================
+"""

@@ -1,0 +1,153 @@
+"""The one way in which rows get their IDs, whatever reads, spreads and writes them: a table in, a table out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wotd.assignment.columns import CodeColumns, sure_depths
+from wotd.assignment.schemas import CODE, FACTS, SURENESS, row_schema
+from wotd.assignment.vectors import bad_row, check_width, vectors_of
+from wotd.errors import InputError, VectorsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from wotd.inference import SemanticIDModel
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is read and what is written.
+
+    Attributes:
+        text_column: holds the texts.
+        vector_column: holds vectors, which are then used instead of texts; None: there are none.
+        drop_texts: leave the texts out of the output.
+        min_confidence: shorten each ID to the levels that are all at least this sure.
+        confidence: say how sure codes are; None: of texts, where that is little beside embedding them.
+        rows_per_file: split the output of each input into files of so many rows; None: one file.
+    """
+
+    text_column: str = "text"
+    vector_column: str | None = None
+    drop_texts: bool = False
+    min_confidence: float | None = None
+    confidence: bool | None = None
+    rows_per_file: int | None = None
+
+    def says_sureness(self, *, vectors: bool) -> bool:
+        """Whether confidence, out_of_domain and error are said."""
+        if self.min_confidence is not None:
+            return True
+        return not vectors if self.confidence is None else self.confidence
+
+
+class Assigner:
+    """A model that gives IDs to the rows of tables. Vectors in the input are left out of the output."""
+
+    def __init__(self, model: SemanticIDModel, choices: Choices) -> None:
+        """Take a loaded model; of texts, its embedding model is loaded with the first table."""
+        self.model, self.choices = model, choices
+
+    def schema(self, fields: pa.Schema, column: str, *, vectors: bool) -> pa.Schema:
+        """Names and types of what :meth:`assign` gives for tables with these fields."""
+        ours = (*CODE, *(SURENESS if self.choices.says_sureness(vectors=vectors) else ()), *(() if vectors else FACTS))
+        left_out = {column} if vectors else set()
+        if self.choices.drop_texts:
+            left_out.add(self.choices.text_column)
+        return row_schema(_without(fields, left_out), ours)
+
+    def assign(self, rows: pa.Table, column: str, *, vectors: bool, place: Callable[[int], str] = str) -> pa.Table:
+        """The rows with their IDs, in order; nulls where a row has no text or no vector.
+
+        Args:
+            rows: any columns.
+            column: of the texts, or of the vectors.
+            vectors: which of them it holds.
+            place: names a row to a person.
+
+        Raises:
+            WOTDError: naming the first row that cannot be used.
+        """
+        import pyarrow as pa
+
+        schema = self.schema(rows.schema, column, vectors=vectors)
+        present_N, ours = (self._of_vectors if vectors else self._of_texts)(rows.column(column), place)
+        if not present_N.all():
+            numbers_N = np.where(present_N, present_N.cumsum() - 1, 0)
+            taken = pa.array(numbers_N, mask=~present_N)
+            ours = {name: values.take(taken) for name, values in ours.items()}
+        kept = [name for name in rows.column_names if name != column or not vectors]
+        if self.choices.drop_texts:
+            kept = [name for name in kept if name != self.choices.text_column]
+        columns = [*rows.select(kept).columns, *(ours[name] for name in schema.names[len(kept) :])]
+        return pa.table(columns, schema=schema)
+
+    def _of_texts(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, dict[str, pa.Array]]:
+        import pyarrow as pa
+
+        try:
+            texts = column.to_pylist()
+        except UnicodeDecodeError as error:
+            raise InputError(f"a text from {place(0)} on is not UTF-8; expected valid Unicode.") from error
+        present = [not _is_blank(text) for text in texts]
+        for row, text in enumerate(texts):
+            if present[row]:
+                check_text_at(text, place(row))
+        given = [text for text, there in zip(texts, present, strict=True) if there]
+        columns = self._encoded(self.model.embed(given), sureness=self.choices.says_sureness(vectors=False))
+        kind = row_schema(pa.schema([])).field("facts").type
+        columns["facts"] = pa.array([self.model.facts(text) for text in given], kind)
+        return np.asarray(present, dtype=bool), columns
+
+    def _of_vectors(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, dict[str, pa.Array]]:
+        artifacts = self.model.artifacts
+        if hasattr(column.type, "list_size"):
+            check_width(column.type.list_size, artifacts, f"the table from {place(0)} on")
+        present_N = column.is_valid().to_numpy()
+        given = vectors_of(column, artifacts.row_dim, f"the table from {place(0)} on").astype(np.float32)
+        if found := bad_row(given):
+            raise VectorsError(
+                f"{place(int(np.flatnonzero(present_N)[found[0]]))} is {found[1]}; expected a vector, or null for none."
+            )
+        return present_N, self._encoded(given, sureness=self.choices.says_sureness(vectors=True))
+
+    def _encoded(self, vectors_ND: np.ndarray[Any, np.dtype[np.float32]], *, sureness: bool) -> dict[str, pa.Array]:
+        if not sureness:
+            return self._columns.code(self.model.encode_vectors(vectors_ND))
+        rows = self.model.encode_rows(vectors_ND)
+        depth_N = sure_depths(rows.confidence, self.choices.min_confidence)
+        return self._columns.code(rows.codes, depth_N) | self._columns.sureness(rows, depth_N)
+
+    @cached_property
+    def _columns(self) -> CodeColumns:
+        return CodeColumns(self.model)
+
+
+def check_text_at(text: Any, place: str) -> None:
+    """Refuse what cannot be a text.
+
+    Raises:
+        InputError: naming its place.
+    """
+    from wotd.inference import check_text
+
+    try:
+        check_text(text)
+    except InputError as error:
+        raise InputError(f"{place}: the {str(error).replace('text 0', 'text', 1)}") from error
+
+
+def _is_blank(text: Any) -> bool:
+    return text is None or (isinstance(text, str) and not text.strip())
+
+
+def _without(fields: pa.Schema, names: set[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([field for field in fields if field.name not in names])

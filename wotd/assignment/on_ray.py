@@ -1,0 +1,224 @@
+"""Assigning on a Ray cluster, by Ray Data: actors that each hold the model take shards until none is left.
+
+A worker that dies is started anew, on another machine if need be, and its shard is done again; since a shard is the
+same whoever makes it and appears at once, no row is there twice or missing. Input, output and artifacts have to be
+places that all machines see.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from wotd.assignment.batches import Assigner
+from wotd.assignment.shards import Done, Job, Pair, Shard, made_by
+from wotd.errors import ConfigurationError, InputError, WOTDError
+from wotd.hub import open_artifacts
+from wotd.progress import progress
+from wotd.redaction import reason_of, redacted
+
+if TYPE_CHECKING:
+    from ray.data import Dataset
+
+    from wotd.inference import SemanticIDModel
+
+_TRIES = 20
+"""How often a shard is begun before it is given up: one that takes its worker's memory would never end. That a worker
+cannot be reached counts, too, and one that a lost machine had is sought for a while."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """How workers load the model: arguments of :meth:`wotd.inference.SemanticIDModel.load`."""
+
+    artifacts: str
+    use: dict[str, Any]
+
+    def load(self) -> SemanticIDModel:
+        """Load it."""
+        from wotd.inference import SemanticIDModel
+
+        return SemanticIDModel.load(self.artifacts, **self.use)
+
+
+def assign_on_ray(
+    job: Job,
+    pairs: Sequence[Pair],
+    plan: ModelPlan,
+    *,
+    address: str | None = None,
+    workers: int | None = None,
+    gpus: float = 0,
+) -> tuple[int, int]:
+    """Do a job on a cluster.
+
+    Args:
+        job: what to do.
+        pairs: files of the input.
+        plan: of the model.
+        address: of the cluster; None: the one that the environment names, else one that is started on this machine.
+        workers: actors, each with a core; None: as many as the cluster has cores, or GPUs where they want some.
+        gpus: of each worker.
+
+    Returns:
+        how many files were written, and how many were there.
+
+    Raises:
+        WOTDError: naming the file or the row that cannot be used; what was written before stays.
+    """
+    with _cluster(address) as ray:
+        surveyed = _each(pairs, ray).map_batches(_Surveyor(job, plan), batch_size=1, batch_format="numpy")
+        shards: list[Shard] = []
+        found = 0
+        for row in _rows(surveyed):
+            shards += row["shards"]
+            found += row["parts"] - len(row["shards"])
+        known = [shard.rows for shard in shards]
+        total = None if None in known else sum(rows or 0 for rows in known)
+        done: dict[str, Done] = {}
+        with progress(f"{len(shards)} files on Ray", total, "rows") as advance:
+            for row in _rows(_assigned(shards, job, plan, ray, workers, gpus)) if shards else ():
+                each = Done(**row["done"])
+                done[each.target] = each
+                advance(each.rows)
+    for pair in pairs:
+        job.warn_of_gaps(pair, [done[shard.target] for shard in shards if shard.pair == pair and shard.target in done])
+    if len(done) < len(shards):
+        raise InputError(f"{len(shards) - len(done)} of {len(shards)} files were not written; run again.")
+    return len(shards), found
+
+
+def _assigned(
+    shards: Sequence[Shard], job: Job, plan: ModelPlan, ray: Any, workers: int | None, gpus: float
+) -> Dataset:
+    resources = ray.cluster_resources()
+    most = int(resources.get("GPU", 0) // gpus) if gpus else int(resources.get("CPU", 1))
+    with warnings.catch_warnings():
+        # Arguments of actors go by a way that is deprecated; no other bounds how often a task is tried.
+        warnings.filterwarnings("ignore", ".*ray_remote_args.*")
+        return _each(shards, ray).map_batches(
+            _Worker,
+            fn_constructor_args=(job, plan),
+            batch_size=1,
+            batch_format="numpy",
+            num_cpus=1,
+            num_gpus=gpus or None,
+            compute=ray.data.ActorPoolStrategy(size=max(1, min(workers or most, len(shards)))),
+            max_restarts=-1,
+            max_task_retries=_TRIES - 1,
+        )
+
+
+@dataclass
+class _Surveyor:
+    """Finds the shards of a file that are to be written."""
+
+    job: Job
+    plan: ModelPlan
+
+    def __call__(self, batch: Row) -> Row:
+        def survey(pair: Pair) -> Row:
+            shards, parts = self.job.open_shards(pair, open_artifacts(self.plan.artifacts))
+            return {"shards": shards, "parts": parts}
+
+        return _answers(batch, survey)
+
+
+class _Worker:
+    """Writes shards, with a model that is loaded once."""
+
+    def __init__(self, job: Job, plan: ModelPlan) -> None:
+        self._job, self._plan = job, plan
+
+    def __call__(self, batch: Row) -> Row:
+        return _answers(batch, lambda shard: {"done": asdict(self._job.assign(shard, self._assigner))})
+
+    @cached_property
+    def _assigner(self) -> Assigner:
+        model = self._plan.load()
+        if made_by(model, texts=self._job.made_by["embedding"] is not None) != self._job.made_by:
+            raise InputError(
+                f"a worker of the Ray cluster on {platform.node()} finds another model at "
+                f"{redacted(self._plan.artifacts)} than this command; expected the same artifacts and embedding model."
+            )
+        return Assigner(model, self._job.choices)
+
+
+def _each(items: Sequence[Any], ray: Any) -> Dataset:
+    """A data set of these items, each in a block of its own, so that each goes to whoever is free."""
+    data: Dataset = ray.data.from_items([{"item": item} for item in items], override_num_blocks=len(items))
+    return data
+
+
+def _answers(batch: Row, answer: Any) -> Row:
+    """An answer for each item; what the user can mend is an answer, too, and no reason to try again."""
+    import numpy as np
+
+    answers = np.empty(len(batch["item"]), dtype=object)
+    for number, item in enumerate(batch["item"]):
+        try:
+            answers[number] = answer(item)
+        except WOTDError as error:
+            answers[number] = {"error": error}
+    return {"answer": answers}
+
+
+def _rows(data: Dataset) -> Iterator[Row]:
+    """Answers as they come.
+
+    Raises:
+        WOTDError: the first that is one, or that workers died again and again.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        for row in data.iter_rows():
+            answer = row["answer"]
+            if "error" in answer:
+                raise answer["error"]
+            yield answer
+    except RayError as error:
+        raise InputError(
+            f"workers of the Ray cluster failed ({type(error).__name__}), perhaps for want of memory; what is written "
+            f"stays, and the same command goes on."
+        ) from error
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[Any]:
+    """Ray, connected; left again at the end."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    address = address or os.environ.get("RAY_ADDRESS")
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ConfigurationError(
+            "--engine ray needs a package that is not installed: pip install 'wotd[ray]'."
+        ) from error
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started"
+        raise InputError(f"{where}: {reason_of(error)}.") from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is said by us
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
