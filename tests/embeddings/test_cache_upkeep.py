@@ -13,6 +13,7 @@ from fake_embedder import FakeEmbedder, expected
 
 from wotd.embeddings import EmbeddingCache
 from wotd.embeddings.cache_record import CacheFolder
+from wotd.embeddings.locks import locked
 from wotd.embeddings.upkeep import disposable, opened, remove, remove_file, remove_remains
 from wotd.errors import EmbeddingError
 
@@ -120,6 +121,35 @@ def test_processes_whose_cache_is_removed_again_and_again_still_get_their_vector
         assert process.exitcode == 0
         np.testing.assert_array_equal(np.load(home / f"{number}.npy"), expected(corpus(400)))
     assert not list(root.glob("embeddings/.going-*"))
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, asked = tmp_path / "cache", []
+
+    def gone(self: Path) -> bool:
+        asked.append(self)
+        self.rmdir()
+        monkeypatch.undo()
+        return False
+
+    folder.mkdir()
+    monkeypatch.setattr(Path, "is_dir", gone)  # which is how pathlib finds out what it is that exists
+    lock = locked(folder)
+    assert asked == [folder]
+    assert lock.is_locked
+    lock.release()
+
+
+@pytest.mark.parametrize("below", [".", "deeper"])
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_no_folder_is_no_cache(tmp_path: Path, kind: str, below: str) -> None:
+    place = tmp_path / "cache"
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / "nothing")
+    with pytest.raises((FileExistsError, NotADirectoryError), match="cache"):
+        locked(place / below)
 
 
 def test_an_interrupted_removal_is_finished_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

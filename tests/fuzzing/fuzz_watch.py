@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import os
 import resource
 import signal
@@ -86,6 +87,7 @@ class Watch:
             self._kernel.add(place, _IN_MODIFY | _IN_MOVED | _IN_CREATE | _IN_DELETE)
         for canary in self.canaries:
             self._kernel.add(canary, _IN_OPEN | _IN_MODIFY)
+        gc.freeze()  # a case's objects are counted, not the half million of the libraries that are collected with them
         sys.addaudithook(self._audit)
         signal.signal(signal.SIGPROF, _stop)
         size, _ = resource.getrlimit(resource.RLIMIT_AS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import threading
@@ -18,6 +19,7 @@ from running_server import running
 from wotd import SemanticID, SemanticIDModel
 from wotd.errors import ConfigurationError
 from wotd.serving import ServerSettings, connections, create_app
+from wotd.serving.served import load_for_serving
 
 pytest_plugins = ("artifact_fixtures",)
 
@@ -74,6 +76,15 @@ def test_settings_that_cannot_work_are_refused(setting: dict, sentence: str) -> 
 
 def test_the_key_is_shown_nowhere() -> None:
     assert KEY not in repr(ServerSettings(api_key=KEY))
+
+
+def test_a_body_of_many_parts_does_not_have_the_whole_model_looked_through(text_artifacts: Path) -> None:
+    try:
+        load_for_serving(text_artifacts)
+        assert gc.get_freeze_count() > 100_000
+        assert len(gc.get_objects()) < 10_000
+    finally:
+        gc.unfreeze()
 
 
 def test_too_many_texts_and_too_long_ones_are_refused(model: SemanticIDModel) -> None:

@@ -25,6 +25,12 @@ TEXT = "The rose and the willow sigh in the meadow, and the lark sings over the 
 KEY = "a key of sixteen characters"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
+FOLLOWED = """
+window.followed = location.hash;
+addEventListener("hashchange", () => setTimeout(() => { window.followed = location.hash; }));
+"""
+"""What the page has begun to show: the address is a new one before anybody hears of it."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -53,6 +59,7 @@ def opened(browser: Any, url: str, width: int = 1280, **context: Any) -> Iterato
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     origin = "/".join(url.split("/")[:3])
     page.on("request", lambda sent: sent.url.startswith(origin) or page.complaints.append(f"asked {sent.url}"))
+    page.add_init_script(FOLLOWED)
     try:
         page.goto(url)
         page.wait_for_selector("body[data-ready], #key-form:not([hidden]), #problem:not([hidden])")
@@ -68,8 +75,8 @@ def read(page: Any, text: str = TEXT) -> None:
 
 
 def settled(page: Any, part: str) -> None:
-    """Wait until the address ends so and its view is there."""
-    page.wait_for_function("part => location.hash === part", arg=part)
+    """Wait until the address ends so and its view is there, not the one before it."""
+    page.wait_for_function("part => window.followed === part", arg=part)
     page.wait_for_selector("#chosen:not([aria-busy]) h3")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from pathlib import Path
 
 from filelock import BaseFileLock
@@ -23,9 +25,14 @@ def locked(folder: Path) -> BaseFileLock:
     lock = file_lock(folder / LOCK_FILE)
     try:
         while not lock.is_locked:
-            folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # removed at this very moment
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
+            except FileNotFoundError:
+                continue  # removed at this very moment
+            except FileExistsError as error:  # so it was, between being found and being looked at; or it is no folder
+                if _is_no_folder(error.filename):
+                    raise
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -34,3 +41,9 @@ def locked(folder: Path) -> BaseFileLock:
             "on another one."
         ) from error
     return lock
+
+
+def _is_no_folder(path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return not stat.S_ISDIR(os.lstat(path).st_mode)
+    return False

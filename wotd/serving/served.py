@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -186,6 +187,10 @@ def load_for_serving(artifacts: Any, **use: Any) -> SemanticIDModel:
     if model.artifacts.fingerprint is not None:
         _reading(model)(["It was a dark and stormy night."])
     _ = model.browse()
+    # Out of the garbage collector's sight, which would look through all of it again and again while a body is read.
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
     return model
 
 
