@@ -110,7 +110,8 @@ class Assigner:
         if hasattr(column.type, "list_size"):
             check_width(column.type.list_size, artifacts, f"the table from {place(0)} on")
         present_N = column.is_valid().to_numpy()
-        given = vectors_of(column, artifacts.row_dim, f"the table from {place(0)} on").astype(np.float32)
+        given = vectors_of(column, artifacts.row_dim, f"the table from {place(0)} on")
+        given = given.astype(np.float32, copy=False)
         if found := bad_row(given):
             raise VectorsError(
                 f"{place(int(np.flatnonzero(present_N)[found[0]]))} is {found[1]}; expected a vector, or null for none."

@@ -131,7 +131,7 @@ def vectors_of(column: pa.ChunkedArray, dimension: int, place: str) -> NDArray[n
         pa.types.is_float32(kind.value_type) or pa.types.is_float16(kind.value_type)
     ):
         raise VectorsError(f"{place} holds {kind}; expected lists of float32 or float16.")
-    present = column.drop_null().combine_chunks()
+    present = (column.drop_null() if column.null_count else column).combine_chunks()
     lengths = compute.min_max(compute.list_value_length(present)).as_py()
     if len(present) and (lengths["min"], lengths["max"]) != (dimension, dimension):
         raise VectorsError(
@@ -146,9 +146,11 @@ def vectors_of(column: pa.ChunkedArray, dimension: int, place: str) -> NDArray[n
 
 def bad_row(vectors_ND: NDArray[np.float32]) -> tuple[int, str] | None:
     """The first row that is no vector, and why; None if all are."""
-    squares_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND, dtype=np.float64)
-    bad_N = ~np.isfinite(squares_N) | (squares_N == 0)
-    if not bad_N.any():
-        return None
-    row = int(bad_N.argmax())
-    return row, "all zeros" if squares_N[row] == 0 else "not of finite numbers"
+    with np.errstate(over="ignore", under="ignore"):
+        squares_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
+    for row in np.flatnonzero(~np.isfinite(squares_N) | (squares_N == 0)):  # or too large or small for a square
+        if not np.isfinite(vectors_ND[row]).all():
+            return int(row), "not of finite numbers"
+        if not vectors_ND[row].any():
+            return int(row), "all zeros"
+    return None
