@@ -161,7 +161,7 @@ def test_the_shell_assigns_anew_where_features_differ(
     arguments = ["assign", "--artifacts", str(featured), "--input", str(texts), "--output", str(tmp_path / "ids")]
     assert run(arguments) == 0
     (target,) = (tmp_path / "ids").iterdir()
-    origin = json.loads(pq.read_schema(target).metadata[b"wotd.origin"])
+    origin = json.loads(pq.read_metadata(target).metadata[b"wotd.origin"])
     assert origin["features"] == Stylometry().fingerprint.digest
     assert run(arguments) == 0
     other = {b"wotd.origin": json.dumps({**origin, "features": "0" * 64}).encode()}

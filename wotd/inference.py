@@ -301,7 +301,7 @@ class SemanticIDModel:
 
     def encode_rows(self, vectors_ND: NDArray[np.float32]) -> EncodedRows:
         """What the model says of rows as :meth:`embed` gives them, N×(D+F), as arrays."""
-        x_ND = torch.from_numpy(np.ascontiguousarray(vectors_ND)).to(self.device)
+        x_ND = torch.from_numpy(np.require(vectors_ND, requirements=["C", "W"])).to(self.device)
         codes_NL, confidence_NL = self.encoder.encode_with_confidence(x_ND)
         foreign = self.encoder.domain.is_foreign(x_ND)
         return EncodedRows(

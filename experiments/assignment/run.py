@@ -167,7 +167,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         if way["whole"]:
             hourly = way["per_cpu_second"] * 3600
             hours = PROJECTED / hourly
-            lines.append(f"| {way['name']} | {hourly:,.0f} | {hours:,.0f} | {hours / 1000:,.1f} |")
+            lines.append(f"| {way['name']} | {hourly:,.0f} | {hours:,.0f} | {hours / 1000:,.2g} |")
     lines += ["| on a GPU | not measured | | |"]
     return "\n".join(lines) + "\n"
 

@@ -19,6 +19,7 @@ from wotd.assignment.batches import Assigner, Choices
 from wotd.assignment.local import assign_here
 from wotd.assignment.shards import Job, find_pairs, made_by
 from wotd.errors import InputError
+from wotd.provenance import file_sha256
 
 pytest_plugins = ["bucket_server"]
 
@@ -207,6 +208,29 @@ def test_an_input_that_changes_after_it_was_looked_at_is_an_error(by_vector, vec
     assert files_in(tmp_path / "out") == ["a.parquet/part-00000.parquet"]
 
 
+def test_a_whole_input_that_changes_before_its_end_is_an_error(by_vector, vectors, tmp_path, small_windows):
+    np.save(tmp_path / "a.npy", vectors)
+    folder, target, [pair] = find_pairs(str(tmp_path / "a.npy"), str(tmp_path / "out"), vectors=True)
+    job = Job(folder, target, Choices(), made_by(by_vector, texts=False))
+    [shard], _ = job.open_shards(pair, by_vector.artifacts)
+
+    def changed(_: int) -> None:
+        np.save(tmp_path / "a.npy", -vectors)
+
+    with pytest.raises(InputError, match=r"/a\.npy changed while it was read; start again\."):
+        job.assign(shard, Assigner(by_vector, Choices()), changed)
+    assert files_in(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("rows_per_file", [None, 16])
+def test_a_file_says_which_content_it_was_made_of(by_vector, vectors, tmp_path, small_windows, rows_per_file):
+    np.save(tmp_path / "a.npy", vectors)
+    assign(by_vector, tmp_path / "a.npy", tmp_path / "out", rows_per_file=rows_per_file)
+    for file in files_in(tmp_path / "out"):
+        origin = json.loads(pq.read_metadata(tmp_path / "out" / file).metadata[b"wotd.origin"])
+        assert origin["source_sha256"] == file_sha256(tmp_path / "a.npy")
+
+
 @pytest.mark.parametrize("parts", ["many", 1.5, -1, 10**12, True, None])
 def test_what_a_file_of_the_output_says_of_itself_is_not_trusted(by_vector, vectors, tmp_path, small_windows, parts):
     np.save(tmp_path / "a.npy", vectors)
@@ -214,7 +238,7 @@ def test_what_a_file_of_the_output_says_of_itself_is_not_trusted(by_vector, vect
     assign(by_vector, tmp_path / "a.npy", out, rows_per_file=16)
     first = out / "a.npy.parquet" / "part-00000.parquet"
     table = pq.read_table(first)
-    origin = json.loads(table.schema.metadata[b"wotd.origin"]) | {"parts": parts}
+    origin = json.loads(pq.read_metadata(first).metadata[b"wotd.origin"]) | {"parts": parts}
     pq.write_table(table.replace_schema_metadata({b"wotd.origin": json.dumps(origin)}), first)
     with pytest.raises(InputError, match=r"exists, but not from this a\.npy"):
         assign(by_vector, tmp_path / "a.npy", out, rows_per_file=16)

@@ -16,8 +16,9 @@ from wotd.errors import InputError, VectorsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-    from wotd.inference import SemanticIDModel
+    from wotd.inference import EncodedRows, SemanticIDModel
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,35 @@ class Choices:
         return not vectors if self.confidence is None else self.confidence
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Rows and what the model says of them, before it is made columns.
+
+    Attributes:
+        rows: as they came.
+        column: of the texts, or of the vectors.
+        present_N: whether a row has one.
+        said: of the rows that have one: their codes, or more than that.
+        texts: of those rows; None where vectors were read.
+    """
+
+    rows: pa.Table
+    column: str
+    present_N: NDArray[np.bool_]
+    said: NDArray[np.int64] | EncodedRows
+    texts: list[str] | None
+
+    @property
+    def gaps(self) -> int:
+        """How many rows get no code."""
+        return int((~self.present_N).sum())
+
+    @property
+    def first_gap(self) -> int:
+        """Number of the first of them, from 0; 0 as well where there are none."""
+        return int((~self.present_N).argmax())
+
+
 class Assigner:
     """A model that gives IDs to the rows of tables. Vectors in the input are left out of the output."""
 
@@ -63,7 +93,11 @@ class Assigner:
         return row_schema(_without(fields, left_out), ours)
 
     def assign(self, rows: pa.Table, column: str, *, vectors: bool, place: Callable[[int], str] = str) -> pa.Table:
-        """The rows with their IDs, in order; nulls where a row has no text or no vector.
+        """The rows with their IDs: :meth:`encode`, then :meth:`table`."""
+        return self.table(self.encode(rows, column, vectors=vectors, place=place))
+
+    def encode(self, rows: pa.Table, column: str, *, vectors: bool, place: Callable[[int], str] = str) -> Encoded:
+        """What the model says of rows, which is where the time goes.
 
         Args:
             rows: any columns.
@@ -74,23 +108,31 @@ class Assigner:
         Raises:
             WOTDError: naming the first row that cannot be used.
         """
+        sureness = self.choices.says_sureness(vectors=vectors)
+        present_N, given, vectors_ND = (self._of_vectors if vectors else self._of_texts)(rows.column(column), place)
+        said = self.model.encode_rows(vectors_ND) if sureness else self.model.encode_vectors(vectors_ND)
+        return Encoded(rows, column, present_N, said, given)
+
+    def table(self, encoded: Encoded) -> pa.Table:
+        """The rows with their IDs, in order; nulls where a row has no text or no vector."""
         import pyarrow as pa
 
-        schema = self.schema(rows.schema, column, vectors=vectors)
-        present_N, ours = (self._of_vectors if vectors else self._of_texts)(rows.column(column), place)
+        rows, vectors, present_N = encoded.rows, encoded.texts is None, encoded.present_N
+        schema = self.schema(rows.schema, encoded.column, vectors=vectors)
+        ours = self._said(encoded.said)
+        if encoded.texts is not None:
+            ours["facts"] = pa.array([self.model.facts(text) for text in encoded.texts], schema.field("facts").type)
         if not present_N.all():
             numbers_N = np.where(present_N, present_N.cumsum() - 1, 0)
             taken = pa.array(numbers_N, mask=~present_N)
             ours = {name: values.take(taken) for name, values in ours.items()}
-        kept = [name for name in rows.column_names if name != column or not vectors]
+        kept = [name for name in rows.column_names if name != encoded.column or not vectors]
         if self.choices.drop_texts:
             kept = [name for name in kept if name != self.choices.text_column]
         columns = [*rows.select(kept).columns, *(ours[name] for name in schema.names[len(kept) :])]
         return pa.table(columns, schema=schema)
 
-    def _of_texts(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, dict[str, pa.Array]]:
-        import pyarrow as pa
-
+    def _of_texts(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, list[str], Any]:
         try:
             texts = column.to_pylist()
         except UnicodeDecodeError as error:
@@ -100,12 +142,9 @@ class Assigner:
             if present[row]:
                 check_text_at(text, place(row))
         given = [text for text, there in zip(texts, present, strict=True) if there]
-        columns = self._encoded(self.model.embed(given), sureness=self.choices.says_sureness(vectors=False))
-        kind = row_schema(pa.schema([])).field("facts").type
-        columns["facts"] = pa.array([self.model.facts(text) for text in given], kind)
-        return np.asarray(present, dtype=bool), columns
+        return np.asarray(present, dtype=bool), given, self.model.embed(given)
 
-    def _of_vectors(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, dict[str, pa.Array]]:
+    def _of_vectors(self, column: pa.ChunkedArray, place: Callable[[int], str]) -> tuple[Any, None, Any]:
         artifacts = self.model.artifacts
         if hasattr(column.type, "list_size"):
             check_width(column.type.list_size, artifacts, f"the table from {place(0)} on")
@@ -116,14 +155,13 @@ class Assigner:
             raise VectorsError(
                 f"{place(int(np.flatnonzero(present_N)[found[0]]))} is {found[1]}; expected a vector, or null for none."
             )
-        return present_N, self._encoded(given, sureness=self.choices.says_sureness(vectors=True))
+        return present_N, None, given
 
-    def _encoded(self, vectors_ND: np.ndarray[Any, np.dtype[np.float32]], *, sureness: bool) -> dict[str, pa.Array]:
-        if not sureness:
-            return self._columns.code(self.model.encode_vectors(vectors_ND))
-        rows = self.model.encode_rows(vectors_ND)
-        depth_N = sure_depths(rows.confidence, self.choices.min_confidence)
-        return self._columns.code(rows.codes, depth_N) | self._columns.sureness(rows, depth_N)
+    def _said(self, said: NDArray[np.int64] | EncodedRows) -> dict[str, pa.Array]:
+        if isinstance(said, np.ndarray):
+            return self._columns.code(said)
+        depth_N = sure_depths(said.confidence, self.choices.min_confidence)
+        return self._columns.code(said.codes, depth_N) | self._columns.sureness(said, depth_N)
 
     @cached_property
     def _columns(self) -> CodeColumns:

@@ -11,13 +11,14 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wotd.artifacts import WEIGHTS, Artifacts
 from wotd.assignment.batches import Assigner, Choices
 from wotd.assignment.inputs import MATRIX, WINDOW, InputFile, Piece, input_file, is_read
-from wotd.assignment.threads import ahead, behind
+from wotd.assignment.threads import ahead, behind, meanwhile
 from wotd.errors import InputError
 from wotd.hub.folders import Folder, LocalFolder, find_file, open_folder
 
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 _ORIGIN = b"wotd.origin"
 """Key in a Parquet file's metadata: which artifacts and which input made it."""
+
+_VERSION = "source_sha256"
+"""Of the origin: which content the input had."""
 
 _MOST_PARTS = 1_000_000
 """What a file of the output may say to have beside it; where there are more, the input is looked at again."""
@@ -55,7 +59,7 @@ class Shard:
         rows: how many, where that is known.
         stamp: of the file of the input when it was looked at.
         fields: columns of the input.
-        origin: what it is made of, as its metadata say.
+        origin: what it is made of, as its metadata say; the version of the input may be left to whoever writes it.
     """
 
     pair: Pair
@@ -109,8 +113,15 @@ class Job:
         stamp = self.source.stamp(pair.source)
         source = self._origin(pair, file)
 
-        def origin(part: int, parts: int) -> dict[str, Any]:
+        def unversioned(part: int, parts: int) -> dict[str, Any]:
             return source | ({"rows_per_file": rows_per_file, "part": part, "parts": parts} if rows_per_file else {})
+
+        @cache
+        def version() -> dict[str, str]:
+            return self._version(pair)
+
+        def origin(part: int, parts: int) -> dict[str, Any]:
+            return unversioned(part, parts) | version()
 
         if parts := self._parts(pair, origin):
             return [], parts
@@ -119,9 +130,13 @@ class Job:
         for part, piece in enumerate(survey.pieces):
             left = None if survey.rows is None else survey.rows - piece.first
             rows = left if left is None or piece.rows is None else min(left, piece.rows)
-            target = self._target(pair, part)
-            shards.append(Shard(pair, target, part, piece, rows, stamp, survey.schema, origin(part, parts)))
-        return [shard for shard in shards if not self._is_finished(shard.target, pair, shard.origin)], parts
+            target, made_of = self._target(pair, part), partial(origin, part, parts)
+            if self._is_finished(target, pair, made_of):
+                continue
+            # Parts share one version; that of a whole file is found out while it is assigned, for hashing takes time.
+            made_of = made_of if rows_per_file else partial(unversioned, part, parts)
+            shards.append(Shard(pair, target, part, piece, rows, stamp, survey.schema, made_of()))
+        return shards, parts
 
     def _target(self, pair: Pair, part: int) -> str:
         return pair.target if self.choices.rows_per_file is None else f"{pair.target}/part-{part:05}.parquet"
@@ -133,10 +148,10 @@ class Job:
         parts = found.get("parts", 1) if found is not None else 0
         if type(parts) is not int or not 0 < parts <= _MOST_PARTS:
             return 0
-        finished = (self._is_finished(self._target(pair, part), pair, origin(part, parts)) for part in range(parts))
+        finished = (self._is_finished(self._target(pair, n), pair, partial(origin, n, parts)) for n in range(parts))
         return parts if all(finished) else 0
 
-    def _is_finished(self, target: str, pair: Pair, origin: dict[str, Any]) -> bool:
+    def _is_finished(self, target: str, pair: Pair, origin: Callable[[], dict[str, Any]]) -> bool:
         """Whether a file is there, made of this very input in this very way.
 
         Raises:
@@ -146,7 +161,7 @@ class Job:
         blocked = above if above and self.output.is_file(above) else target
         if blocked == target and not self.output.exists(target):
             return False
-        if blocked == target and self.output.is_file(target) and self._origin_of(target) == origin:
+        if blocked == target and self.output.is_file(target) and self._origin_of(target) == origin():
             return True
         raise InputError(
             f"{self.output.shown}/{blocked} exists, but not from this {PurePosixPath(pair.source).name} with these "
@@ -154,7 +169,7 @@ class Job:
         )
 
     def assign(self, shard: Shard, assigner: Assigner, advance: Callable[[int], object] = lambda _: None) -> Done:
-        """Write the file of a shard; the next rows are read and the last ones written meanwhile.
+        """Write the file of a shard; the next rows are read and the last ones made columns and written meanwhile.
 
         Args:
             shard: one that is not finished.
@@ -168,24 +183,25 @@ class Job:
 
         file = self.input_file(shard.pair)
         schema = assigner.schema(shard.fields, file.column, vectors=file.vectors)
-        schema = schema.with_metadata({_ORIGIN: json.dumps(shard.origin).encode()})
         done, gaps, first_gap = 0, 0, None
+        version = meanwhile(lambda: {} if _VERSION in shard.origin else self._version(shard.pair))
         with (
             self.output.writing(shard.target) as path,
             parquet.ParquetWriter(path, schema, compression="zstd") as writer,
-            behind(writer.write_table) as write,
         ):
-            for window in ahead(file.windows(shard.piece, shard.fields)):
-                rows = assigner.assign(window.table, file.column, vectors=file.vectors, place=window.place)
-                if rows["code"].null_count:
-                    gaps += rows["code"].null_count
-                    if first_gap is None:
-                        first_gap = shard.piece.first + done + rows["code"].is_null().index(True).as_py() + 1
-                write(rows)
-                done += len(rows)
-                advance(len(rows))
+            with behind(lambda encoded: writer.write_table(assigner.table(encoded))) as write:
+                for window in ahead(file.windows(shard.piece, shard.fields)):
+                    encoded = assigner.encode(window.table, file.column, vectors=file.vectors, place=window.place)
+                    if encoded.gaps and first_gap is None:
+                        first_gap = shard.piece.first + done + encoded.first_gap + 1
+                    gaps += encoded.gaps
+                    write(encoded)
+                    done += len(window.table)
+                    advance(len(window.table))
+            origin = shard.origin | version()
             if shard.rows not in (None, done) or self.source.stamp(shard.pair.source) != shard.stamp:
                 raise InputError(f"{self.source.shown}/{shard.pair.source} changed while it was read; start again.")
+            writer.add_key_value_metadata({_ORIGIN: json.dumps(origin, sort_keys=True)})
         return Done(shard.target, done, gaps, first_gap)
 
     def warn_of_gaps(self, pair: Pair, done: Collection[Done]) -> None:
@@ -208,11 +224,13 @@ class Job:
             kind |= {"confidence": str(not file.vectors).lower()}
         return made_by | {
             "source": PurePosixPath(pair.source).name,
-            "source_sha256": self.source.version(pair.source),
             **kind,
             "drop_texts": choices.drop_texts,
             "min_confidence": choices.min_confidence,
         }
+
+    def _version(self, pair: Pair) -> dict[str, str]:
+        return {_VERSION: self.source.version(pair.source)}
 
     def _origin_of(self, target: str) -> dict[str, Any] | None:
         """What a file of the output says it was made of; None where it says nothing that can be read."""
@@ -221,7 +239,7 @@ class Job:
 
         try:
             with self.output.open(target) as stream:
-                metadata = parquet.read_schema(stream).metadata or {}
+                metadata = parquet.read_metadata(stream).metadata or {}
             origin = json.loads(metadata.get(_ORIGIN, b"null"))
             return origin if isinstance(origin, dict) else None
         except (pa.ArrowException, OSError, ValueError, RecursionError):

@@ -1,13 +1,15 @@
-"""Reading ahead and writing behind, each in a thread of its own, one step and no more."""
+"""Reading ahead and writing behind, each in a thread of its own, one step and no more; and one thing meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _END = object()
 
 
@@ -36,3 +38,17 @@ def behind(action: Callable[[Item], object]) -> Iterator[Callable[[Item], None]]
         yield hand_over
         if pending is not None:
             pending.result()
+
+
+def meanwhile(action: Callable[[], Result]) -> Callable[[], Result]:
+    """Begin an action, and give what waits for its result. Who fails before it asks for that waits for nothing."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(action())
+        except BaseException as error:  # raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result
