@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tiny_model import build_tiny_model
 
 pytest_plugins = ["limited_time"]
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says something of the machine alone
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,7 +48,7 @@ def shuffled(encoder: SemanticEncoder, seed: int) -> None:
 
 
 @given(st.integers(0, 200), st.integers(20, 80))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_names_that_were_shuffled_are_found_again(seed: int, rows: int) -> None:
     x = vectors(rows, seed)
     encoder = started(x, SIZES)
@@ -61,7 +61,7 @@ def test_names_that_were_shuffled_are_found_again(seed: int, rows: int) -> None:
 
 
 @given(st.integers(0, 200))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_is_reported_is_what_the_encoder_says(seed: int) -> None:
     """A model of other vectors: much changed, and no level of it got worse by being aligned."""
     x = vectors(80, seed)

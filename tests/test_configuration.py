@@ -250,7 +250,7 @@ values = st.recursive(
 
 
 @given(value=values)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_was_meant_is_what_hydra_reads(value: Any) -> None:
     if re.search(r"\$\{|^\?\?\?$", str(value)):  # an interpolation, or the mark of a gap, means something of its own
         return

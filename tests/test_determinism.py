@@ -60,7 +60,7 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     batch_size=st.integers(1, 600),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_rows_code_depends_on_the_row_alone(
     encoder: SemanticEncoder, offset: int, number: int, batch_size: int, seed: int
 ) -> None:

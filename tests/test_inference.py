@@ -213,7 +213,7 @@ def test_a_text_that_cannot_be_used_is_named_by_its_place(
 
 
 @given(st.text(min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_encoded_or_refused_in_one_sentence(model: SemanticIDModel, text: str) -> None:
     try:
         (encoded,) = model.encode([text])
@@ -455,7 +455,7 @@ def test_what_nothing_bears_is_empty(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.integers(0, 3), max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_counts_are_those_of_the_table(bare: SemanticIDModel, prefix: list[int]) -> None:
     if any(index >= size for index, size in zip(prefix, (4, 3, 2), strict=False)):
         with pytest.raises(InputError, match="expected 0 to"):

@@ -53,7 +53,7 @@ def reference_entropy(p: np.ndarray, prior: np.ndarray | None) -> float:
 
 
 @given(seed=st.integers(0, 200), batch=st.integers(1, 20), sharpness=st.floats(0.1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_entropy_is_that_of_an_independent_computation(seed: int, batch: int, sharpness: float) -> None:
     distances = some_distances(batch, seed=seed)
     prior = torch.tensor([0.5, 0.3, 0.1, 0.1])
@@ -101,7 +101,7 @@ def sure_of(codes: list[int], size: int) -> Tensor:
 
 
 @given(seed=st.integers(0, 200), batch=st.integers(1, 12), sharpness=st.floats(0.1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_diversity_is_the_chance_that_two_rows_say_one_code(seed: int, batch: int, sharpness: float) -> None:
     """Rows are drawn with replacement, and each draws its code by its own probabilities."""
     distances = some_distances(batch, seed=seed)
@@ -152,7 +152,7 @@ def test_alignment_is_the_mean_surprise_at_known_labels() -> None:
 
 
 @given(seed=st.integers(0, 200), batch=st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_with_a_prior_every_label_counts_the_same(seed: int, batch: int) -> None:
     """Beside the weighted log loss of scikit-learn, rows weighing the less the commoner their label is in training."""
     distances, prior = some_distances(batch, seed=seed), torch.tensor([0.6, 0.25, 0.1, 0.05])

@@ -62,7 +62,7 @@ names = st.tuples(st.integers(0, len(NAMES) - 1), st.booleans()).map(
 
 
 @given(authors=st.lists(st.lists(names, min_size=1, max_size=2), min_size=9, max_size=14), seed=st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_author_is_on_two_sides(authors: list[list[str]], seed: int) -> None:
     data = distinct(authors, passages=1)
     try:

@@ -155,7 +155,7 @@ def test_each_fingerprint_has_its_own_vectors(tmp_path: Path) -> None:
     assert all(folder.bytes > 100 * (32 + 4 * DIMENSION) for folder in folders)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.text(max_size=12), max_size=12), st.lists(st.text(max_size=12), max_size=12), st.integers(1, 5))
 def test_any_texts_come_back_in_order(first: list[str], second: list[str], shard_rows: int) -> None:
     with tempfile.TemporaryDirectory() as root:
@@ -290,7 +290,7 @@ def test_lsa_is_cached_by_what_it_learned(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_stream_gives_what_a_list_gives(count: int, rows: int, shard_rows: int) -> None:
     with tempfile.TemporaryDirectory() as root:
         stream = EmbeddingCache(root, shard_rows).stream(FakeEmbedder(), iter(TEXTS[:count]), rows=rows, total=count)

@@ -326,7 +326,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ACTIONS)
 def test_each_text_gets_its_own_vector_whatever_happens_in_between(actions: list[tuple[str, int, object]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

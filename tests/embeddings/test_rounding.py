@@ -23,7 +23,7 @@ def ranges_of(inputs_NC: np.ndarray, weight_CO: np.ndarray) -> Ranges | None:
     return best_ranges(inputs_NC, inputs_NC.min(0), inputs_NC.max(0), weight_CO)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.integers(0, 10_000),
     st.integers(1, 9),
@@ -44,7 +44,7 @@ def test_neighbouring_products_never_overflow_16_bits(seed: int, inputs: int, co
     assert (apart <= 0.5001 * scales_O * halved(ranges)[:, None]).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.floats(1.0, 1e4))
 def test_everything_that_was_seen_is_within_the_range(seed: int, outlier: float) -> None:
     inputs_NC, weight_CO = layer(seed, outlier=outlier)

@@ -57,7 +57,7 @@ def test_what_leaves_by_an_unused_direction_is_farther_than_the_farthest_along_t
     assert float(domain.score(off).quantile(0.1)) > float(domain.score(x).quantile(0.95))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 600), st.integers(0, 599), st.integers(1, 600))
 def test_a_score_does_not_depend_on_the_rows_beside_it(rows: int, first: int, count: int) -> None:
     domain, x = fitted(plane(width=37)), plane(rows, width=37, seed=3)

@@ -126,7 +126,7 @@ def test_the_correction_starts_at_zero_and_only_adds() -> None:
 
 
 @given(seed=st.integers(0, 300), batch=st.integers(1, 40), kind=st.sampled_from(["hvq", "fsq"]))
-@settings(max_examples=16, deadline=None)
+@settings(max_examples=16)
 def test_decoding_the_codes_gives_the_forward_output(seed: int, batch: int, kind: str) -> None:
     torch.manual_seed(0)
     model, x = encoder(kind, dropout=0.5), embeddings(batch, seed)
@@ -152,7 +152,7 @@ def test_a_rows_code_is_the_same_in_any_batch(model: SemanticEncoder, number: in
     sizes=st.lists(st.integers(2, 9), min_size=1, max_size=4),
     kind=st.sampled_from(["hvq", "fsq"]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_even_with_odd_sizes(dim: int, latent: int, hidden: list[int], sizes: list[int], kind: str) -> None:
     torch.manual_seed(0)
     model = SemanticEncoder(dim, sizes, latent_dim=latent, hidden=hidden, quantizer=kind)

@@ -115,7 +115,7 @@ def test_a_feature_that_never_changes_is_taken() -> None:
 
 
 @given(number=st.integers(1, 300), seed=st.integers(0, 99))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_rows_code_is_the_same_in_any_batch(number: int, seed: int) -> None:
     model = started(*featured(200), feature_dim=FEATURES, rounds=1)
     x, _ = featured(300, 100)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wotd.id_index import code_groups
@@ -33,7 +33,6 @@ def matrix(ids: list[tuple[int, ...]]) -> np.ndarray:
     return np.array([[*each, *[NO_CODE] * (LEVELS - len(each))] for each in ids], dtype=np.int64).reshape(-1, LEVELS)
 
 
-@settings(deadline=None)
 @given(st.lists(ids_st, max_size=30), patterns_st)
 def test_patterns_and_prefixes_find_what_a_plain_search_finds(ids: list[tuple[int, ...]], pattern: IDPattern) -> None:
     groups = CodeGroups.of(matrix(ids))
@@ -46,7 +45,6 @@ def test_patterns_and_prefixes_find_what_a_plain_search_finds(ids: list[tuple[in
     assert found == sorted(rows, key=lambda row: ids[row]), "in order of ID, those of one in their order"
 
 
-@settings(deadline=None)
 @given(st.lists(ids_st, max_size=30), ids_st)
 def test_children_are_counted(ids: list[tuple[int, ...]], prefix: tuple[int, ...]) -> None:
     expected: dict[tuple[int, ...], int] = {}
@@ -57,7 +55,6 @@ def test_children_are_counted(ids: list[tuple[int, ...]], prefix: tuple[int, ...
     assert [(child.indices, count) for child, count in children] == sorted(expected.items())
 
 
-@settings(deadline=None)
 @given(st.lists(ids_st, max_size=30))
 def test_rows_have_their_ids_and_codes_their_rows(ids: list[tuple[int, ...]]) -> None:
     groups = CodeGroups.of(matrix(ids))

@@ -54,7 +54,7 @@ def disk() -> Iterator[Path]:
         yield disk
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(files_st, patterns_st, st.sampled_from([2, 1 << 17]))
 def test_it_answers_as_a_dictionary_would(
     tmp_path_factory: pytest.TempPathFactory,

@@ -17,7 +17,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 4)), min_size=1, m
 
 
 @given(PAIRS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_agrees_with_sklearn_on_known_labels(pairs: list[tuple[int, int]]) -> None:
     codes, labels = np.array(pairs).T
     agreement, steps = label_agreement(codes, labels), ordered_agreement(codes, labels)
@@ -56,7 +56,7 @@ def test_a_work_is_what_most_of_its_passages_say() -> None:
 
 
 @given(PAIRS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_works_of_one_passage_are_passages(pairs: list[tuple[int, int]]) -> None:
     codes, labels = np.array(pairs).T
     by_work = work_accuracy(codes, labels, np.arange(len(codes))[::-1])

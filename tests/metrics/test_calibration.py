@@ -15,7 +15,7 @@ from wotd.metrics import reliability
 
 
 @given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_expected_error_is_that_of_torchmetrics(rows: list[tuple[float, bool]]) -> None:
     confidence = np.array([sure for sure, _ in rows], dtype=np.float32)
     # On an edge between two bins, rounding decides to which side it falls.

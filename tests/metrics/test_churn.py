@@ -46,14 +46,14 @@ def test_churn_of_codes_counted_by_hand():
 
 
 @given(codes(), st.permutations(range(4)), st.permutations(range(3)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_mere_renaming_is_no_churn(old, first, second):
     new = rename_codes(old, [np.array(first), np.array(second)])
     assert churn(rename_codes(new, match_codes(new, old, SIZES)), old).whole == 0
 
 
 @given(pairs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_renaming_agrees_more(pair):
     new, old = pair
     matched = match_codes(new, old, SIZES)
@@ -65,7 +65,7 @@ def test_no_renaming_agrees_more(pair):
 
 
 @given(pairs())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_longer_prefixes_churn_more_and_the_whole_code_is_the_longest(pair):
     found = churn(*pair)
     assert list(found.per_prefix) == sorted(found.per_prefix)

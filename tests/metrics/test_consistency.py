@@ -20,7 +20,7 @@ def test_shares_counted_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 4)), min_size=2, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_what_counting_each_work_gives(rows: list[tuple[int, int, int]]) -> None:
     table = np.array(rows)
     codes, works = table[:, :2], table[:, 2]

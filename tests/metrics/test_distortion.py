@@ -14,7 +14,7 @@ from wotd.metrics import normalized_mse
 
 
 @given(rows=st.integers(2, 20), dim=st.integers(1, 6), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_it_is_one_minus_r_squared(rows: int, dim: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     x, noise = torch.randn(rows, dim, generator=generator), torch.randn(rows, dim, generator=generator)

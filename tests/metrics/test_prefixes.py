@@ -17,7 +17,7 @@ CODES = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=40).m
 
 
 @given(CODES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rows_are_in_one_group_just_if_they_share_the_prefix(codes: np.ndarray) -> None:
     groups = prefix_groups(codes)
     for depth in range(1, 4):
@@ -26,7 +26,7 @@ def test_rows_are_in_one_group_just_if_they_share_the_prefix(codes: np.ndarray) 
 
 
 @given(CODES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_entropies_agree_with_scipy_and_add_up(codes: np.ndarray) -> None:
     bits = conditional_entropy(codes)
     assert bits[0] == pytest.approx(entropy(np.unique(codes[:, 0], return_counts=True)[1], base=2), abs=1e-9)

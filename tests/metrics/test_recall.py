@@ -30,7 +30,7 @@ def by_hand(x: np.ndarray, decoded: np.ndarray, codes: np.ndarray, queries: np.n
 
 
 @given(st.integers(0, 10**6), st.integers(5, 60), st.integers(1, 4), st.integers(1, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_is_what_ranking_every_row_gives(seed: int, rows: int, size: int, k: int) -> None:
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(rows, 4)) + 3

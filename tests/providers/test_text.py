@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wotd.providers.text import (
@@ -38,7 +38,6 @@ def test_clean(raw, cleaned):
     assert clean(raw) == cleaned
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_clean_twice_is_clean_once(text):
     once = clean(text)
@@ -78,7 +77,6 @@ def test_sentences(text, found):
     assert sentences(text) == found
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="aB.!?… ’”“\u2014-\n1", max_size=80))
 def test_sentences_lose_nothing(text):
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
@@ -158,7 +156,6 @@ VERSE = st.lists(st.lists(WORD, min_size=1, max_size=12).map(" ".join), min_size
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(PROSE, VERSE), max_size=8))
 def test_passages_keep_the_text_in_order_within_bounds(chapter):
     passages, scraps = cut_passages(chapter)
@@ -175,7 +172,6 @@ def test_passages_keep_the_text_in_order_within_bounds(chapter):
     assert cut_passages(chapter) == (passages, scraps)
 
 
-@settings(deadline=None)
 @given(st.lists(VERSE, min_size=1, max_size=6))
 def test_passages_of_verse_are_made_of_whole_lines(chapter):
     lines = {line for block in chapter for line in block.text.split("\n")}
@@ -183,7 +179,6 @@ def test_passages_of_verse_are_made_of_whole_lines(chapter):
     assert all(line in lines for passage in passages for line in passage.split("\n"))
 
 
-@settings(deadline=None)
 @given(st.lists(PROSE, min_size=1, max_size=4))
 def test_sentences_that_fit_are_never_torn(chapter):
     fitting = [s for block in chapter for s in sentences(block.text) if count_words(s) <= 110]

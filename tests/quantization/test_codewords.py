@@ -27,7 +27,7 @@ def test_levels_have_a_table_as_far_as_prefixes_are_few(sizes: tuple[int, ...], 
 
 
 @given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_prefix_decodes(sizes: tuple[int, ...], tables: int, seed: int) -> None:
     words, codes = codewords(sizes, min(tables, len(sizes)), seed), every_code(sizes)
     for depth in range(len(sizes) + 1):

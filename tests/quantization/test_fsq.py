@@ -31,7 +31,7 @@ def fsq() -> FiniteScalarQuantizer:
 
 
 @given(seed=st.integers(0, 500), batch=st.integers(1, 30))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_decoding_the_codes_gives_the_forward_output(seed: int, batch: int) -> None:
     fsq = FiniteScalarQuantizer(DIM, SIZES)
     fsq.start(rows(500), seeded())

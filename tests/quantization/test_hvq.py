@@ -15,7 +15,7 @@ from wotd.quantization import HierarchicalVectorQuantizer, build_quantizer
 
 
 @given(seed=st.integers(0, 500), batch=st.integers(1, 30), taught=st.sampled_from([(), (0, 1)]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_decoding_the_codes_gives_the_forward_output(seed: int, batch: int, taught: tuple[int, ...]) -> None:
     hvq, x = quantizer(taught), 2 * rows(batch, seed)
     quantized = hvq(x)

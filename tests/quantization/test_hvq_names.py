@@ -21,7 +21,7 @@ from wotd.errors import ConfigurationError
     tables=st.sampled_from(list(TABLES)),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_renamed_codes_are_the_same_codes_by_other_names(
     seed: int, taught: tuple[int, ...], level: int, tables: str, order: random.Random
 ) -> None:

@@ -47,7 +47,7 @@ def test_it_finds_separate_clusters() -> None:
 
 
 @given(seed=st.integers(0, 200))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_it_ends_where_every_centroid_is_the_mean_of_its_rows(seed: int) -> None:
     x = rows(60, 3, seed)
     centroids = kmeans(x, 6, seeded(seed), iterations=100)

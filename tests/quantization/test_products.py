@@ -13,7 +13,7 @@ from wotd.quantization.products import filled, linear, squared_distances
 
 
 @given(st.integers(1, 20), st.integers(1, 40), st.integers(1, 12), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_distances_are_those_of_numpy_and_never_negative(batch: int, dim: int, size: int, seed: int) -> None:
     x, points = rows(batch, dim, seed), rows(size, dim, seed + 1)
     expected = ((x.double().numpy()[:, None] - points.double().numpy()[None]) ** 2).sum(2)

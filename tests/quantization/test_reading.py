@@ -33,7 +33,7 @@ def said(reading: LevelReading, x: Tensor) -> Tensor:
     dim=st.integers(1, 9),
     seed=st.integers(0, 300),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_start_decides_as_discriminant_analysis_does(size: int, dim: int, seed: int) -> None:
     x, labels = labelled(size, 30, dim, seed=seed)
     new, _ = labelled(size, 20, dim, seed=seed + 1)
@@ -78,7 +78,7 @@ def test_unknown_labels_are_left_out() -> None:
     apart=st.sampled_from([0.0, 0.1, 5.0]),
     seed=st.integers(0, 300),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_label_that_never_occurs_is_never_said(size: int, present: int, dim: int, apart: float, seed: int) -> None:
     present = min(present, size)
     x, labels = labelled(present, 40, dim, apart=apart, seed=seed)
@@ -141,7 +141,7 @@ def test_keys_of_labels_that_never_occur_lie_far_beyond_all_rows() -> None:
 
 
 @given(sharpness=st.floats(0.3, 20), size=st.integers(2, 8), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_known_sharpness_is_recovered(sharpness: float, size: int, seed: int) -> None:
     """Labels drawn with the probabilities that distances have under it."""
     generator = torch.Generator().manual_seed(seed)

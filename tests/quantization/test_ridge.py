@@ -49,7 +49,7 @@ def penalties(sizes: tuple[int, ...], tables: int, ridge: float, prefix_ridge: f
     prefix_ridge=st.sampled_from([1.0, 64.0]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_solves_what_the_written_out_design_says(
     sizes: tuple[int, ...], tables: int, number: int, ridge: float, prefix_ridge: float, seed: int
 ) -> None:
@@ -122,7 +122,7 @@ def test_equations_count_what_the_design_multiplies(tables: int) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 50), max_size=3).map(sorted), tables=st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_equations_of_parts_add_up_to_those_of_all_rows(cuts: list[int], tables: int) -> None:
     sizes = (4, 3, 3)
     problem = CodewordRidge(sizes, tables, ridge=1.0, prefix_ridge=8.0)
@@ -178,7 +178,7 @@ def test_penalties_are_above_nought_and_finite(name: str, penalty: float) -> Non
 
 
 @given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), number=st.integers(1, 60), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_in_steps_it_comes_to_what_factorising_gives(
     sizes: tuple[int, ...], tables: int, number: int, seed: int
 ) -> None:

@@ -24,7 +24,7 @@ from wotd.quantization.walk import walk
     prefix_weight=st.sampled_from([0.0, 0.5]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_beam_wide_enough_finds_what_costs_least_of_all(
     sizes: tuple[int, ...], tables: int, surprised: set[int], weight: float, prefix_weight: float, seed: int
 ) -> None:
@@ -38,7 +38,7 @@ def test_a_beam_wide_enough_finds_what_costs_least_of_all(
 
 
 @given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), surprised=st.sets(st.integers(0, 3)), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_beam_of_one_is_greedy(sizes: tuple[int, ...], tables: int, surprised: set[int], seed: int) -> None:
     words, x = codewords(sizes, min(tables, len(sizes)), seed), doubles(20, DIM, seed + 50)
     search = CodewordSearch(words)
@@ -101,7 +101,7 @@ def test_no_rows_have_no_codes(tables: int) -> None:
 
 
 @given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), width=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_linear_map_in_the_products_gives_the_codes_of_what_it_makes(
     sizes: tuple[int, ...], tables: int, width: int, seed: int
 ) -> None:

@@ -14,7 +14,7 @@ from wotd.quantization.walk import walk
 
 
 @given(sizes=LEVEL_SIZES, tables=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_walk_tells_the_distances_to_what_each_code_would_make(
     sizes: tuple[int, ...], tables: int, seed: int
 ) -> None:

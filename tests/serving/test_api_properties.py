@@ -48,7 +48,7 @@ def test_every_route_answers_as_described(address: str, mode: GenerationMode) ->
     for found in schemathesis.openapi.from_url(f"{address}/openapi.json").get_all_operations():
         operation = found.ok()
 
-        @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+        @settings(max_examples=12, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
         @given(case=operation.as_strategy(mode))
         def answers(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=CHECKS)

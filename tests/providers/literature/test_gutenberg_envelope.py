@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tiny_gutenberg import PROSE, book
 
@@ -43,7 +43,6 @@ LINE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0\ufeff*"),
     end=st.sampled_from((*ENDS, None)),
     newline=st.sampled_from(("\n", "\r\n")),
 )
-@settings(deadline=None)
 def test_a_body_between_any_markers_comes_back_whole(lines, start, end, newline):
     assume(any(line.strip() for line in lines))
     body = "\n".join(lines)
@@ -103,7 +102,6 @@ def test_encodings_as_they_are_found(data, text):
 @given(
     text=st.text(st.characters(codec="latin-1", exclude_characters="\r\0\x85", exclude_categories=["Cc"]), min_size=1)
 )
-@settings(deadline=None)
 def test_declared_latin_1_comes_back(text):
     header = b"Character set encoding: ISO-8859-1\n"
     data = text.encode("latin-1")
@@ -113,7 +111,6 @@ def test_declared_latin_1_comes_back(text):
 
 
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\r\ufeff")).filter(str.strip), bom=st.booleans())
-@settings(deadline=None)
 def test_utf_8_comes_back_with_and_without_a_byte_order_mark(text, bom):
     assume(bom or "\0" not in text)
     assert decode(text.encode("utf-8-sig" if bom else "utf-8")) == text

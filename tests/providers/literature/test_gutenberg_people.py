@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from wotd.providers.literature.people import Life, Person, read_life, read_person, read_year
@@ -49,7 +49,6 @@ def test_spans_of_years(written, life, year):
     doubt=st.sampled_from(("", "?")),
     era=st.sampled_from((" BCE", " B.C.", " BC")),
 )
-@settings(deadline=None)
 def test_any_life_comes_back_and_its_writing_lies_within(birth, age, doubt, era):
     death = birth + age
     assume(0 not in (birth, death))  # there is no such year
@@ -62,7 +61,6 @@ def test_any_life_comes_back_and_its_writing_lies_within(birth, age, doubt, era)
 
 
 @given(st.text(max_size=40))
-@settings(deadline=None)
 def test_any_text_is_read_without_fault(text):
     read_life(text)
     read_year(text)

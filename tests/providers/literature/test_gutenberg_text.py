@@ -243,7 +243,7 @@ def test_long_lines_of_verse_are_verse_among_wider_prose():
     ),
     gap=st.integers(1, 6),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_body_gives_clean_blocks(body, gap):
     for chapter in chapters(("\n" * gap).join(body).replace("\r", "\n")):  # as the envelope hands it over
         assert chapter

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_standard_ebooks import chapter, xhtml
 
@@ -195,7 +195,6 @@ def test_deep_nesting_is_read_or_refused_but_never_overflows():
 WORDS = st.lists(st.text("abcdefgäöß’", min_size=1, max_size=8), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(WORDS, st.sampled_from(["p", "blockquote", "div", "li", "span"])), min_size=1, max_size=8))
 def test_no_text_is_lost_and_no_words_run_together(pieces):
     """However the elements around them are nested, the words come out in their order, apart from each other."""
@@ -210,7 +209,6 @@ def test_no_text_is_lost_and_no_words_run_together(pieces):
     assert " ".join(block.text for block in _blocks(body)).split() == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(WORDS, min_size=2, max_size=6), min_size=1, max_size=5))
 def test_every_line_of_verse_stays_a_line(stanzas):
     body = "".join(
