@@ -28,8 +28,25 @@ class Bug(Callback):
             raise RuntimeError("a bug in the middle of a step")
 
 
-def trained(folder: Path, *more: Callback, every: int = 4, ckpt_path: Path | None = None) -> dict[str, torch.Tensor]:
-    data = small_data(folder)
+class Seen(Callback):
+    """The vectors of an epoch's batches, and the epochs that came to their end."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.rows, self.rates, self.ended = epoch, [], [], []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if trainer.current_epoch == self.epoch:
+            self.rows += [tuple(row) for row in batch.embeddings.tolist()]
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        self.ended.append(trainer.current_epoch)
+
+
+def trained(
+    folder: Path, *more: Callback, every: int = 4, ckpt_path: Path | None = None, batch_size: int = 32
+) -> dict[str, torch.Tensor]:
+    data = small_data(folder, batch_size=batch_size)
     torch.manual_seed(0)
     module = small_module(data, dropout=0.3, optimizer=FAST)
     kept = LastCheckpoint(every, dirpath=folder)
@@ -55,6 +72,37 @@ def test_after_an_error_a_run_goes_on_from_the_last_whole_step_and_ends_as_if_no
     for name, value in whole.items():
         assert torch.equal(again[name], value), name
     assert [path.name for path in (tmp_path / "run").glob("*.ckpt")] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(8, 32), (8, 160), (32, 8), (32, 24), (64, 48), (8, 1000)])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_batches_of_another_size_go_on_where_the_others_stopped(
+    before: int, after: int, epoch: int, tmp_path: Path
+) -> None:
+    rows = 192
+    batches_before = rows // before
+    begun, rest = Seen(epoch), Seen(epoch)
+    stopped = epoch * batches_before + batches_before - 1
+    with pytest.raises(RuntimeError, match="in the middle"):
+        trained(tmp_path, begun, Bug(stopped), every=1, batch_size=before)
+    seen = begun.rows[: (batches_before - 1) * before]  # the last one was not kept
+    trained(tmp_path, rest, ckpt_path=tmp_path / "last.ckpt", batch_size=after)
+    size = min(after, rows)
+    assert rest.ended == list(range(epoch, 2)), "every epoch ends"
+    again = set(seen) & set(rest.rows)
+    assert len(again) < size or (len(again) == size == len(rest.rows)), "fewer than one batch, or one, comes once more"
+    assert len(set(seen) | set(rest.rows)) > rows - size
+    assert len(set(rest.rows)) == len(rest.rows)
+    assert len(rest.rates) == len(rest.rows) // size + (1 - epoch) * (rows // size)
+
+
+def test_the_learning_rate_ends_where_it_should_after_another_size(tmp_path: Path) -> None:
+    begun, rest = Seen(0), Seen(1)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        trained(tmp_path, begun, Bug(24), every=1, batch_size=8)
+    trained(tmp_path, rest, ckpt_path=tmp_path / "last.ckpt", batch_size=32)
+    schedule = CosineWarmup()
+    assert rest.rates == pytest.approx([0.01 * schedule.factor(step, 12) for step in range(6, 12)])
 
 
 def test_how_often_is_a_number_of_steps() -> None:

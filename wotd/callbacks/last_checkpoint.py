@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from wotd.data.batches import ResumableLoader
 from wotd.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -32,6 +36,28 @@ class LastCheckpoint(ModelCheckpoint):
         due = trainer.global_step % self.every_n_steps == 0 and trainer.global_step != self._last_global_step_saved
         if due and not trainer.is_last_batch and not self._should_skip_saving_checkpoint(trainer):
             self._save(trainer)
+
+    def on_load_checkpoint(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Count the epoch's batches as this run has them: of another size, or shared out over other processes."""
+        del pl_module
+        loop, data = checkpoint.get("loops", {}).get("fit_loop", {}), trainer.datamodule  # type: ignore[attr-defined]
+        places = loop.get("state_dict", {}).get("combined_loader", [])
+        loader = data.train_dataloader() if data is not None and places else None
+        if not isinstance(loader, ResumableLoader):
+            return
+        place = places[0]
+        given = loader.sampler.given_of(place)
+        if given == place["given"]:
+            return
+        logger.info(
+            "epoch %d goes on after %d batches, which hold what %d of the checkpoint's held",
+            *(place["epoch"] + 1, given, place["given"]),
+        )
+        current = loop["epoch_loop.batch_progress"]["current"]
+        for name in current:
+            current[name] += given - place["given"]
 
     def on_exception(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException

@@ -14,7 +14,8 @@ from wotd.errors import ConfigurationError
 class CosineWarmup(Callback):
     """Raises the learning rate in a line to its peak, then lowers it along half a cosine to ``floor``.
 
-    The rate is a function of the trainer's step alone, so a resumed run continues the same curve.
+    The rate is a function of the place in training alone, so a resumed run continues the same curve, with batches of
+    another size or on other processes, too.
     """
 
     def __init__(self, warmup_fraction: float = 0.1, floor: float = 0.0) -> None:
@@ -57,8 +58,8 @@ class CosineWarmup(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the rate of the step to come."""
-        del pl_module, batch, batch_idx
-        factor = self.factor(trainer.global_step, self._steps)
+        del pl_module, batch
+        factor = self.factor(_step(trainer, batch_idx), self._steps)
         for group, peak in zip(trainer.optimizers[0].param_groups, self._peaks, strict=True):
             group["lr"] = peak * factor
 
@@ -69,3 +70,11 @@ class CosineWarmup(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the peaks again."""
         self._peaks = [float(peak) for peak in state_dict["peaks"]]
+
+
+def _step(trainer: lightning.Trainer, batch_idx: int) -> int:
+    """How many steps of this size lead to a batch; those of the trainer may have been of another size."""
+    if trainer.max_epochs in (None, -1) or math.isinf(trainer.num_training_batches):
+        return trainer.global_step
+    accumulated = trainer.accumulate_grad_batches
+    return trainer.current_epoch * math.ceil(trainer.num_training_batches / accumulated) + batch_idx // accumulated

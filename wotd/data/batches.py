@@ -82,12 +82,25 @@ class BatchSampler(Sampler[Tensor]):
             self.epoch, self._given = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and how many of its batches were given."""
-        return {"epoch": self.epoch, "given": self._given}
+        """The epoch, how many of its batches were given, and how many rows the common ones had."""
+        return {"epoch": self.epoch, "given": self._given, "common": self._common}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on within that epoch after so many batches."""
-        self.epoch, self._given = state_dict["epoch"], state_dict["given"]
+        """Go on within that epoch after as many rows as were given, if need be in batches of another size."""
+        self.epoch, self._given = state_dict["epoch"], self.given_of(state_dict)
+
+    def given_of(self, state_dict: dict[str, int]) -> int:
+        """How many batches of this size hold the rows that were given; never all of the epoch's.
+
+        Where sizes differ, fewer rows than make one common batch are given once more, or one such batch is.
+        """
+        given, common = state_dict["given"], state_dict.get("common", self._common)
+        return given if common == self._common else min(given * common // self._common, len(self) - 1)
+
+    @property
+    def _common(self) -> int:
+        """Rows of a full common batch of shuffled rows."""
+        return min(self.batch_size, max(1, self.rows // self.world_size)) * self.world_size
 
     def __len__(self) -> int:
         """Batches a process gets per epoch."""
@@ -119,7 +132,7 @@ class BatchSampler(Sampler[Tensor]):
             yield torch.arange(batch * common + self.rank, end, self.world_size)
 
     def _shuffled(self) -> Iterator[Tensor]:
-        common = min(self.batch_size, self.rows // self.world_size) * self.world_size
+        common = self._common
         left = torch.empty(0, dtype=torch.int64)
         for rows in shuffled_rows(self.rows, self.seed * 1_000_003 + self.epoch):
             parts = torch.split(torch.cat([left, rows]), common)
