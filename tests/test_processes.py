@@ -138,8 +138,10 @@ def test_when_a_process_is_killed_the_run_ends_with_a_sentence_and_can_go_on(
     assert answer.status != 0
     assert answer.err.count("wotd-train: another process of this run has ended, ") == 1, answer.err
     assert "go on with ckpt_path=last and the same hydra.run.dir." in answer.err
-    again = finished(started(*overrides, "trainer=default", "trainer.max_epochs=5", "ckpt_path=last", cwd=tmp_path))
+    others = ["trainer=default"] if launcher == "lightning" else ["trainer.devices=3"]
+    again = finished(started(*overrides, *others, "trainer.max_epochs=5", "ckpt_path=last", cwd=tmp_path))
     assert again.status == 0, again.err
+    assert "epoch 5 of 5: train/loss " in again.out
     assert len(codes(tmp_path / "run")) == 300
 
 
