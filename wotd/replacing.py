@@ -12,6 +12,13 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+_LOCKED = ".locked.partial"
+"""How working folders end. Folders that others lock in their own way end otherwise, and are theirs to remove."""
+
+_LEFT = re.compile(r"\..*-[a-z0-9_]{8}" + re.escape(_LOCKED))  # as mkdtemp draws them
+
+_swept: set[Path] = set()
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -31,11 +38,10 @@ def replacing(target: Path) -> Iterator[Path]:
 def working_folder(target: Path) -> Iterator[Path]:
     """A folder beside the target to make it in, which vanishes when the block ends.
 
-    Such folders of processes that were killed vanish, too: those whose lock the system has freed. A file system
-    that knows no locks keeps them.
+    Such folders of processes that were killed vanish, too, for whichever target they were, with the first that a later
+    process makes in the same place: those whose lock the system has freed. Where there are no locks they stay.
     """
-    for left in left_beside(target):
-        _remove_abandoned(left)
+    _sweep(target.parent)
     folder, lock = _locked_folder(target)
     try:
         yield folder
@@ -44,9 +50,9 @@ def working_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def folder_beside(target: Path) -> Path:
+def folder_beside(target: Path, suffix: str = ".partial") -> Path:
     """A new folder for what is to become the target, or was it."""
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".partial", dir=target.parent))
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=suffix, dir=target.parent))
 
 
 def left_beside(target: Path) -> list[Path]:
@@ -57,7 +63,7 @@ def left_beside(target: Path) -> list[Path]:
 
 def _locked_folder(target: Path) -> tuple[Path, BaseFileLock]:
     while True:
-        folder = folder_beside(target)
+        folder = folder_beside(target, _LOCKED)
         lock = _lock(folder)
         try:
             lock.acquire(timeout=0)
@@ -66,6 +72,17 @@ def _locked_folder(target: Path) -> tuple[Path, BaseFileLock]:
         except OSError:  # no locks here, then the others leave what they cannot lock
             pass
         return folder, lock
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed processes have left in a place, once in a process: it may hold a hundred thousand files."""
+    known = place.absolute()
+    if known in _swept:
+        return
+    _swept.add(known)
+    for path in place.iterdir():
+        if _LEFT.fullmatch(path.name) and path.is_dir():
+            _remove_abandoned(path)
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
@@ -9,6 +12,7 @@ import pytest
 
 from wotd.errors import InputError
 from wotd.hub.folders import LocalFolder, StoreFolder, find_file, open_folder
+from wotd.replacing import folder_beside
 
 pytest_plugins = ["bucket_server"]
 
@@ -138,3 +142,46 @@ def test_links_to_outside_are_left_out(tmp_path: Path, caplog: pytest.LogCapture
     for root in ("in", "linked"):  # the folder itself may be a link
         assert open_folder(tmp_path / root, "--input").files() == ["again.txt", "sub/a.txt"]
     assert "in: 1 files are left out, whose names are no plain paths or which are links to outside of it" in caplog.text
+
+
+KILLED = """
+import os, signal, sys
+from wotd.hub.folders import open_folder
+with open_folder(sys.argv[1], "--output").writing("killed.txt") as path:
+    path.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_folder_is_listed_once_however_many_files_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+    listing = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: (listed.append(path), listing(path))[1])
+    for number in range(20):
+        with LocalFolder(str(tmp_path / "out"), "--output").writing(f"{number}.txt") as path:
+            path.write_text("x")
+    assert listed == [tmp_path / "out"]
+
+
+def test_what_a_killed_writer_has_left_goes_with_the_next_file_of_another_process(tmp_path: Path) -> None:
+    """Whichever it is; not what others are writing, and not what is locked in another way, as artifacts are."""
+    out = tmp_path / "out"
+    assert subprocess.run([sys.executable, "-c", KILLED, out], check=False).returncode == -signal.SIGKILL
+    (left,) = out.iterdir()
+    assert (left / "new").read_text() == "half"
+    artifacts = folder_beside(out / "artifacts")
+    writer = "import sys; from pathlib import Path; from wotd.replacing import replacing\n"
+    writer += "with replacing(Path(sys.argv[1])) as path: path.write_text('at work'); print(path, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", writer, out / "slow.txt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        at_work = Path(process.stdout.readline().rstrip("\n"))
+        assert not left.exists()
+        with LocalFolder(str(out), "--output").writing("other.txt") as path:
+            path.write_text("whole")
+        assert at_work.read_text() == "at work"
+        process.communicate("\n")
+    assert sorted(out.iterdir()) == sorted([artifacts, out / "other.txt", out / "slow.txt"])

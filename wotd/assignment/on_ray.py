@@ -11,7 +11,8 @@ import logging
 import os
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -90,11 +91,20 @@ def assign_on_ray(
                 each = Done(**row["done"])
                 done[each.target] = each
                 advance(each.rows)
+    of_pairs = _by_pair(shards, done)
     for pair in pairs:
-        job.warn_of_gaps(pair, [done[shard.target] for shard in shards if shard.pair == pair and shard.target in done])
+        job.warn_of_gaps(pair, of_pairs[pair])
     if len(done) < len(shards):
         raise InputError(f"{len(shards) - len(done)} of {len(shards)} files were not written; run again.")
     return len(shards), found
+
+
+def _by_pair(shards: Iterable[Shard], done: Mapping[str, Done]) -> defaultdict[Pair, list[Done]]:
+    of_pairs: defaultdict[Pair, list[Done]] = defaultdict(list)
+    for shard in shards:
+        if shard.target in done:
+            of_pairs[shard.pair].append(done[shard.target])
+    return of_pairs
 
 
 def _assigned(
