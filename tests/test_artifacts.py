@@ -572,6 +572,13 @@ def test_a_table_of_passages_that_is_none_or_unpacks_to_a_mountain(folder: Path)
     assert Artifacts(folder, {}).codes([]).num_columns == 0
 
 
+def test_broken_metadata_of_a_column_end_no_process(folder: Path) -> None:
+    """The accessors of Arrow 26 end it; nothing is unpacked before that is known."""
+    shutil.copyfile(Path(__file__).parent / "fixtures" / "broken_histogram.parquet", folder / CODES)
+    with pytest.raises(ArtifactError, match=r"cannot be read: .*histogram size mismatch"):
+        Artifacts(folder, {}).codes()
+
+
 @pytest.mark.parametrize("dictionary", [False, True])
 @pytest.mark.parametrize(
     "column",

@@ -77,6 +77,7 @@ def refusal(*overrides: str) -> str:
         ),
         (["+experiment=nope"], "experiment has no option 'nope'; it has deep, lsa, minilm."),
         (["experiment=minilm"], "experiment=minilm adds to the config; write it with a plus sign: +experiment=minilm."),
+        (["+" + "p" * 1000], "cannot be read; expected KEY=VALUE"),
         (["sweep=embeddings"], "write it with a plus sign: +sweep=embeddings."),
         (["provider=[files,gutenberg]"], "provider takes one option; use provider=mixed and set a root for each."),
         (["embedding=[minilm,lsa]"], "embedding takes one option; use -m to sweep over several."),

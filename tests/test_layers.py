@@ -61,6 +61,7 @@ BESIDE = (
     "wotd.locks",
     "wotd.processes",
     "wotd.progress",
+    "wotd.parquet_footer",
     "wotd.provenance",
     "wotd.redaction",
     "wotd.replacing",

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 from wotd.embeddings.fingerprint import Fingerprint
 from wotd.errors import ArtifactError, WOTDError
 from wotd.locks import held
+from wotd.parquet_footer import check_footer
 from wotd.provenance import file_sha256
 from wotd.replacing import folder_beside, left_beside
 from wotd.taxonomy import Taxonomy
@@ -176,6 +177,7 @@ class Artifacts:
         try:
             with pq.ParquetFile(path) as file:
                 if repr(columns) not in self._not_packed:
+                    check_footer(path)
                     _refuse_packed(file, path, columns)
                     self._not_packed.add(repr(columns))
                 return file.read(columns=columns)

@@ -9,6 +9,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -155,7 +156,9 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 def options(group: str) -> list[str]:
     """The options of a config group, sorted."""
-    return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+    with suppress(OSError):  # no file could have such a name
+        return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
+    return []
 
 
 def deciding_settings(config: Any) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def held(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[b
         OSError: if the file cannot be made.
     """
     lock = FileLock(path, is_singleton=True, fallback_to_soft=False)
+    outermost = not lock.is_locked
     try:
         try:
             lock.acquire(timeout=0)
@@ -49,7 +50,7 @@ def held(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[b
     try:
         yield lock.is_locked
     finally:
-        if lock.lock_counter == 1:
+        if outermost:
             with contextlib.suppress(OSError):
                 path.unlink()  # while it is held: who waits for it sees that, and makes it anew
-        lock.release()
+        lock.release(force=outermost)  # a signal may have kept an inner block from giving it back

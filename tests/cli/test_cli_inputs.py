@@ -22,6 +22,13 @@ lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\
 )
 
 
+def not_utf_8() -> bytes:
+    """A table of a text that is none."""
+    words = pa.Array.from_buffers(pa.string(), 1, pa.array([b"keeper\x80"], pa.binary()).buffers())
+    pq.write_table(pa.table({"text": words}), file := io.BytesIO())
+    return file.getvalue()
+
+
 def texts_of(path, column="text"):
     return [text for text, _ in file_source(path, column).texts()]
 
@@ -67,6 +74,7 @@ def test_a_text_column_of_another_name(tmp_path):
         ("a.jsonl", b'{"text": "one"}\n["two"]\n', r"a\.jsonl line 2 is a line that is not a JSON object"),
         ("a.csv", b"text,id\none,1\ntwo\n", r"a\.csv row 2 is a row that does not fit the CSV header"),
         ("a.parquet", b"PAR1 and nothing else", r"a\.parquet cannot be read as Parquet"),
+        ("a.parquet", not_utf_8(), r"a\.parquet cannot be read as Parquet: 'utf-8' codec can't decode"),
         ("a.npy", b"", r"a format that is not read \(vectors are given with --vectors\)"),
         ("a.docx", b"", r"a format that is not read; expected \.txt, \.jsonl"),
     ],

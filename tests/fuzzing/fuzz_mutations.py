@@ -117,12 +117,14 @@ _ENCODINGS = (
 )
 
 
-def mutate(random: Random, data: bytes, seeds: Sequence[bytes], kind: str, most: int = 4) -> bytes:
-    """The data after up to that many steps that suit its kind; with none it is as it was."""
+def mutate(
+    random: Random, data: bytes, seeds: Sequence[bytes], kind: str, most: int = 4, max_bytes: int = MAX_BYTES
+) -> bytes:
+    """The beginning of the data after up to that many steps that suit its kind; with none it is as it was."""
     for _ in range(random.randint(0, most)):
         step = random.choice(MUTATIONS[kind])
         data = step(random, data, seeds)[:MAX_BYTES]
-    return data
+    return data[:max_bytes]
 
 
 def _span(random: Random, data: bytes, longest: int) -> tuple[int, int]:

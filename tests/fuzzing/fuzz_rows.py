@@ -18,6 +18,9 @@ from wotd.data.vectors import open_vectors
 from wotd.inference import check_text
 from wotd.providers.literature.files import Files
 
+_TABLE_BYTES = 50_000
+"""Ten thousand rows of a letter each, all of them works."""
+
 
 def targets() -> list[Target]:
     """All of them."""
@@ -26,7 +29,7 @@ def targets() -> list[Target]:
     packed = parquets()
     readers = {"files provider": _provider, "input": _source}
     tables = [
-        Target(f"{name}, {suffix[1:]}", kind, partial(read, suffix), sound, hostile)
+        Target(f"{name}, {suffix[1:]}", kind, partial(read, suffix), sound, hostile, max_bytes=_TABLE_BYTES)
         for name, read in readers.items()
         for suffix, kind, sound, hostile in (
             (".jsonl", "json", seeds.rows(), lines),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from fuzz_mutations import MAX_BYTES
 
 from wotd.configuration import config_directory
 from wotd.errors import WOTDError
@@ -37,6 +38,7 @@ class Target:
         hostile: harmful ones.
         allowed: errors it may raise.
         share: of the usual number of cases; less where one takes long.
+        max_bytes: of a spoiled input; less where reading rightly takes long for its size.
         prepare: lays out the folder.
     """
 
@@ -47,6 +49,7 @@ class Target:
     hostile: Sequence[bytes] = ()
     allowed: tuple[type[Exception], ...] = (WOTDError,)
     share: float = 1.0
+    max_bytes: int = MAX_BYTES
     prepare: Callable[[Path], object] = _nothing
 
 

@@ -102,7 +102,7 @@ class Session:
             st.randoms(use_true_random=False),
         )
         def every(begin: bytes, kind: str, random: Random) -> None:
-            case = mutate(random, begin, inputs, kind)
+            case = mutate(random, begin, inputs, kind, max_bytes=target.max_bytes)
             try:
                 self._run(target, case)
             except FoundError as found:

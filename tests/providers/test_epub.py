@@ -46,6 +46,16 @@ def test_a_folder_gives_its_own_files_and_no_others(tmp_path):
         assert not files.has(path)
 
 
+def test_a_name_that_is_no_text(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.epub", "w") as archive:
+        archive.writestr("n\u00e4me", "x")
+    content = (tmp_path / "x.epub").read_bytes()
+    (tmp_path / "x.epub").write_bytes(content.replace("n\u00e4me".encode(), b"n\xff\xffme"))
+    sentence = "the archive cannot be read: 'utf-8' codec can't decode"
+    with pytest.raises(UnreadableWorkError, match=sentence), open_publication(tmp_path / "x.epub"):
+        pass
+
+
 def test_entries_without_a_name_and_entries_that_unpack_to_mountains(tmp_path):
     nameless = zipfile.ZipInfo("x")
     nameless.filename = ""

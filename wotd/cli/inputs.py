@@ -176,10 +176,10 @@ class Parquet(TextSource):
         from wotd.providers.literature.rows import rows_at_once
 
         with self._open() as file:
-            for batch in _arrow_errors(self.name, file.iter_batches(rows_at_once(file.metadata))):
-                for fields in _arrow_errors(self.name, batch.to_pylist()):
-                    number += 1
-                    yield Record(f"{self.name} row {number}", fields)
+            batches = file.iter_batches(rows_at_once(file.metadata))
+            for fields in _arrow_errors(self.name, (row for batch in batches for row in batch.to_pylist())):
+                number += 1
+                yield Record(f"{self.name} row {number}", fields)
 
     def schema(self) -> pa.Schema:
         """As the file says."""
@@ -271,7 +271,7 @@ def _arrow_errors(name: str, items: Iterable[Any]) -> Iterator[Any]:
 
     try:
         yield from items
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name} cannot be read as Parquet: {_first_line(error)}") from error
 
 

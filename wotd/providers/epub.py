@@ -78,7 +78,7 @@ def open_publication(path: Path) -> Iterator[tuple[Files, str]]:
         with _CautiousFile(path) as file, zipfile.ZipFile(file) as archive:
             files = ArchiveFiles(archive)
             yield files, _package_path(files)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error  # without the path, so that works are counted together
         raise UnreadableWorkError(f"the archive cannot be read: {reason}") from error
 

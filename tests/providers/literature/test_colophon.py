@@ -7,6 +7,10 @@ from tiny_standard_ebooks import colophon, xhtml
 from wotd.providers.literature.colophon import Dates, parse_year, read_dates
 
 
+def test_long_runs_of_blanks_are_one_blank() -> None:
+    assert parse_year("was written in 1" + " \n" * 30_000 + "and 1847" + "\t" * 30_000 + "by") == 1847
+
+
 @pytest.mark.parametrize(
     ("sentence", "year"),
     [

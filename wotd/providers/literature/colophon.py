@@ -75,7 +75,8 @@ def read_dates(colophon: etree._Element) -> Dates:
 
 def parse_year(sentence: str) -> int | None:
     """The year of the first date in a sentence without titles and names; None if it holds none."""
-    plain = sentence.replace("\u2060", "").replace("\u2011", "-")
+    # In one blank each: the patterns would try every way to share out a long run of them.
+    plain = " ".join(sentence.replace("\u2060", "").replace("\u2011", "-").split())
     for date in _DATE_PATTERN.finditer(plain):
         spans = list(_spans([match.groupdict() for match in _POINT_PATTERN.finditer(date.group())]))
         if spans:

@@ -41,6 +41,7 @@ class Columns:
         self.unreadable: Counter[str] = Counter()
         """Cells that could not be read as what they stand for, by our name."""
         _check_names(self.named, self.facts)
+        self._stated = [(name, self.column(name)) for name in (*_FACTS, *self.facts)]
 
     def column(self, name: str) -> str:
         """The user's column for one of our names or for a further fact."""
@@ -81,9 +82,9 @@ class Columns:
         """
         facts: dict[str, Fact] = {}
         for place, cells in rows:
-            for name in (*_FACTS, *self.facts):
-                cell = cells.get(self.column(name))
-                if is_empty(cell) or facts.get(name, NO_FACT).known:
+            for name, column in self._stated:
+                cell = cells.get(column)
+                if cell is None or is_empty(cell) or facts.get(name, NO_FACT).known:
                     continue
                 try:
                     facts[name] = Fact.stated(self._value(name, cell))
