@@ -148,7 +148,7 @@ class Story:
             assert complaint.startswith("wotd-train: terminated; "), complaint
             assert complaint.count("\n") == 1, complaint
         assert not attempt.new_halves()
-        assert not list(self.run.glob("*.lock"))
+        assert [path.name for path in self.run.rglob("*.lock")] == []
         assert unfinished(self.home / "cache") == []
 
     def _check_end(self) -> None:
