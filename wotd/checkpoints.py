@@ -23,16 +23,21 @@ BEST, LAST, START = "best.ckpt", "last.ckpt", "start.ckpt"
 _SHAPE = ("input_dim", "latent_dim", "level_sizes", "hidden", "quantizer")
 
 
+def named_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
+    """Where the checkpoint to go on from is said to be; ``last`` is the newest of the run's folder."""
+    if ckpt_path is None:
+        return None
+    return output_dir / FOLDER / LAST if ckpt_path == "last" else Path(ckpt_path).expanduser()
+
+
 def find_checkpoint(ckpt_path: str | None, output_dir: Path) -> Path | None:
-    """The checkpoint to go on from; ``last`` is the newest of the run's folder.
+    """The checkpoint to go on from, which is there.
 
     Raises:
         ConfigurationError: if there is none; the message names the newest runs that have one.
     """
-    if ckpt_path is None:
-        return None
-    path = output_dir / FOLDER / LAST if ckpt_path == "last" else Path(ckpt_path).expanduser()
-    if path.is_file():
+    path = named_checkpoint(ckpt_path, output_dir)
+    if path is None or path.is_file():
         return path
     found = sorted(Path("outputs").glob(f"**/{FOLDER}/{LAST}"), key=lambda p: p.stat().st_mtime, reverse=True)
     runs = ", ".join(f"hydra.run.dir={p.parent.parent}" for p in found[:3])

@@ -17,8 +17,10 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
@@ -27,10 +29,20 @@ from safetensors import SafetensorError
 from wotd import artifacts as artifact_folder
 from wotd import processes
 from wotd.assembly import Config, as_config, build_data_module, build_module, build_taxonomy, build_trainer
+from wotd.callbacks import LastCheckpoint
 from wotd.callbacks.boards import forget
 from wotd.callbacks.stopping import StopAfterBatch
 from wotd.capacity import starving_levels
-from wotd.checkpoints import FOLDER, LAST, START, find_checkpoint, load_checkpoint, refuse_misfit, save_start
+from wotd.checkpoints import (
+    FOLDER,
+    LAST,
+    START,
+    find_checkpoint,
+    load_checkpoint,
+    named_checkpoint,
+    refuse_misfit,
+    save_start,
+)
 from wotd.configuration import check
 from wotd.continuity import Continuity, align_to
 from wotd.data import WOTDDataModule
@@ -71,7 +83,7 @@ class TrainingResults:
     Attributes:
         metrics: by name, ``train|val|test/…`` as :func:`wotd.evaluation.evaluate` names them.
         artifacts: the artifact folder.
-        checkpoint: the best checkpoint.
+        checkpoint: the best checkpoint; in processes other than the first, the best that training kept.
         output_dir: the folder of the whole run.
         seconds: durations of reading, splitting, embedding, training, evaluation, total.
         counts: works, passages, passages per split, embeddings computed and found, epochs, steps.
@@ -126,7 +138,7 @@ def train_wotd_pipeline(config: Config, output_dir: str | Path) -> TrainingResul
     if not 0 <= config.seed < 2**32:
         raise ConfigurationError(f"seed is {config.seed}; expected 0 to {2**32 - 1}.")
     check_method(config.artifacts.map)
-    checkpoint = find_checkpoint(config.ckpt_path, output_dir)
+    checkpoint = (find_checkpoint if first_process() else named_checkpoint)(config.ckpt_path, output_dir)
     artifact_folder.check_target(output_dir / "artifacts")
     with alone(output_dir) if first_process() else nullcontext():
         return _trained(config, output_dir, checkpoint, start)
@@ -151,10 +163,8 @@ def _trained(config: DictConfig, output_dir: Path, checkpoint: Path | None, star
     module = build_module(
         config, data.dimension, taxonomy, _provenance(config, data, taxonomy, continuity), feature_dim=data.feature_dim
     )
-    if checkpoint is not None:
-        refuse_misfit(checkpoint, module.model, module.provenance)
-        logger.info("going on from %s", checkpoint)
-    with _disk_errors(output_dir, "training cannot write to"):
+    with _disk_errors(output_dir, "training cannot write to"), _lost_processes(trainer):
+        checkpoint = _agreed(trainer, module, checkpoint)
         if checkpoint is None:
             forget(trainer)
             _start(module, data, output_dir)
@@ -262,13 +272,31 @@ def _start(module: SemanticIDModule, data: WOTDDataModule, output_dir: Path) -> 
         save_start(state, output_dir)
 
 
+def _agreed(trainer: lightning.Trainer, module: SemanticIDModule, checkpoint: Path | None) -> Path | None:
+    """The checkpoint that all processes go on from, or None: the first has decided, by what is on its disk.
+
+    Those that Lightning starts meet in its ``fit`` and not before; until then each goes by the config, which is the
+    same for them.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, ParallelStrategy) and not isinstance(strategy.cluster_environment, LightningEnvironment):
+        strategy.setup_environment()  # fit does it again, which then has no effect
+
+    def fitting() -> Path | None:
+        if checkpoint is not None and first_process():
+            refuse_misfit(checkpoint, module.model, module.provenance)
+            logger.info("going on from %s", checkpoint)
+        return checkpoint
+
+    return processes.as_first(fitting)
+
+
 def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataModule, checkpoint: Path | None) -> None:
     """Train; SIGTERM and Ctrl-C end it after the batch at hand, with a checkpoint to go on from.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
         SystemExit: with status 143, after SIGTERM.
-        LostProcessError: if another process of a distributed run has ended.
     """
     stopping = StopAfterBatch()
     trainer.callbacks.append(stopping)  # type: ignore[attr-defined]
@@ -284,10 +312,6 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
         raise ConfigurationError(
             f"trainer.max_epochs is {trainer.max_epochs}, but {checkpoint} has more epochs behind it; expected as many."
         ) from error
-    except RuntimeError as error:
-        if processes.is_lost(error):
-            raise LostProcessError(_lost(Path(str(trainer.default_root_dir)))) from error
-        raise
     finally:
         stopping.release()
     received = stopping.received or received
@@ -299,8 +323,21 @@ def _fit(trainer: lightning.Trainer, module: SemanticIDModule, data: WOTDDataMod
     logger.info("trained %d epoch%s (%d steps)", epochs, "" if epochs == 1 else "s", trainer.global_step)
 
 
-def _lost(output_dir: Path) -> str:
-    there = (output_dir / FOLDER / LAST).is_file()
+@contextmanager
+def _lost_processes(trainer: lightning.Trainer) -> Iterator[None]:
+    """Say in a sentence that another process of a distributed run has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if processes.is_lost(error):
+            raise LostProcessError(_lost(trainer)) from error
+        raise
+
+
+def _lost(trainer: lightning.Trainer) -> str:
+    # Other hosts than that of the first process may not see its file, but all know whether it was written.
+    kept = any(isinstance(each, LastCheckpoint) and each.best_model_path for each in trainer.checkpoint_callbacks)
+    there = kept or (Path(str(trainer.default_root_dir)) / FOLDER / LAST).is_file()
     again = "go on with ckpt_path=last and" if there else "there is no checkpoint yet, start again with"
     return (
         "another process of this run has ended, and training cannot go on without it; its output, or the system's log "
@@ -313,16 +350,19 @@ def _best_checkpoint(
 ) -> Path:
     """The checkpoint that was best by what is monitored, the last where none was kept; but the start if that is better.
 
-    Leaves its weights in the module.
+    Leaves its weights in the module of the first process, which has the files; others need nothing more.
     """
     kept = [
         Path(callback.best_model_path)
         for callback in trainer.checkpoint_callbacks
         if isinstance(callback, ModelCheckpoint) and callback.monitor and Path(callback.best_model_path).is_file()
     ]
+    kept = processes.from_first(kept)
     best = kept[0] if kept else output_dir / FOLDER / LAST
     if not kept:
         trainer.save_checkpoint(best)
+    if not trainer.is_global_zero:
+        return best
     _load_weights(module, best)
     start, validation = output_dir / FOLDER / START, data.dataset(VAL)
     if not trainer.global_step or not start.is_file() or not len(validation):
@@ -332,13 +372,12 @@ def _best_checkpoint(
     after = module.validation_loss(validation)
     if after < before:
         return best
-    if first_process():
-        logger.warning(
-            "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
-            "try a lower model.optimizer.learning_rate or other model.losses",
-            after,
-            before,
-        )
+    logger.warning(
+        "training did not improve on its closed-form start (val/loss %.4f against %.4f); the start is kept: "
+        "try a lower model.optimizer.learning_rate or other model.losses",
+        after,
+        before,
+    )
     _load_weights(module, start)
     return start
 

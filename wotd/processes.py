@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 import torch.distributed
 from torch import Tensor
+
+from wotd.errors import WOTDError
+
+T = TypeVar("T")
 
 _GLOO_LOST = re.compile(
     r"connection (closed|reset) by peer|(read|write) error|socket closed|broken pipe|pair closure|"
@@ -48,6 +53,32 @@ def follow_first(tensors: Iterable[Tensor]) -> None:
     if number() > 1:
         for tensor in tensors:
             torch.distributed.broadcast(tensor, 0)
+
+
+def as_first(decide: Callable[[], T]) -> T:
+    """What the first process decides, which alone is asked; what it refuses, all refuse. All of them have to ask.
+
+    Raises:
+        WOTDError: that of the first process.
+    """
+    decided: list[T | WOTDError] = []
+    if rank() == 0:
+        try:
+            decided = [decide()]
+        except WOTDError as error:
+            decided = [error]
+    [answer] = from_first(decided)
+    if isinstance(answer, WOTDError):
+        raise answer
+    return answer
+
+
+def from_first(value: T) -> T:
+    """Plain data as the first process has it. All of them have to ask for it."""
+    told = [value]
+    if number() > 1:
+        torch.distributed.broadcast_object_list(told, 0)
+    return told[0]
 
 
 def is_lost(error: BaseException) -> bool:
