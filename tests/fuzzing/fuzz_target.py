@@ -38,8 +38,8 @@ class Target:
         hostile: harmful ones.
         allowed: errors it may raise.
         share: of the usual number of cases; less where one takes long.
-        max_bytes: of a spoiled input; less where reading rightly takes long for its size.
         prepare: lays out the folder.
+        max_bytes: of a spoiled input; less where reading rightly takes long for its size.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Target:
     hostile: Sequence[bytes] = ()
     allowed: tuple[type[Exception], ...] = (WOTDError,)
     share: float = 1.0
-    max_bytes: int = MAX_BYTES
     prepare: Callable[[Path], object] = _nothing
+    max_bytes: int = MAX_BYTES
 
 
 def placed(case: bytes, folder: Path, names: Sequence[str]) -> str:
