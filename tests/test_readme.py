@@ -33,7 +33,7 @@ NOT_RUN = {
     "python -m wotd.train -m +experiment=minilm +sweep=losses hydra/launcher=joblib": "test_sweeps.py runs such a one",
     "python -m wotd.train -m +experiment=minilm +sweep=optuna": "likewise, with trials that are few",
     "torchrun --nproc-per-node 4 -m wotd.train": "test_train.py and test_processes.py run such ones",
-    "srun --ntasks-per-node 8 python -m wotd.train": "wants Slurm",
+    "srun --kill-on-bad-exit=1": "wants Slurm",
     "make wheel && mkdir -p job": "test_training_toolkit.py runs jobs from such a folder",
     '(cd job && echo "$(ls ./wotd-*.whl)': "likewise",
     "from sagemaker.pytorch import PyTorch": "wants an AWS account",

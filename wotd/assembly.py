@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,13 +149,24 @@ def build_trainer(config: DictConfig, output_dir: Path) -> lightning.Trainer:
     return trainer
 
 
-def distributed_strategy() -> DDPStrategy:
-    """Processes that share gradients at each step; codewords only where they change (:mod:`wotd.module`)."""
+def distributed_strategy(timeout_s: float = 1800) -> DDPStrategy:
+    """Processes that share gradients at each step; codewords only where they change (:mod:`wotd.module`).
+
+    Args:
+        timeout_s: seconds that processes wait for one that is silent.
+
+    Raises:
+        ConfigurationError: if that is no time to wait.
+    """
+    if not 0 < timeout_s < 1e9:
+        raise ConfigurationError(
+            f"trainer.strategy.timeout_s is {timeout_s}; expected seconds, more than 0 and less than 1e9."
+        )
     parameters = inspect.signature(torch.nn.parallel.DistributedDataParallel).parameters
     # Before torch 2.13 it is broadcast_buffers.
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in parameters else "broadcast_buffers"
     settings: dict[str, Any] = {buffers: False, "gradient_as_bucket_view": True}
-    return DDPStrategy(**settings)
+    return DDPStrategy(timeout=timedelta(seconds=timeout_s), **settings)
 
 
 def _accelerator(wanted: str) -> str:

@@ -40,7 +40,7 @@ _PLAIN_KEYS: dict[str, Any] = {
     "artifacts.align_to": str | None,
 }
 """What stands in ``train.yaml`` itself and so feeds no signature."""
-NO_PART_OF_THE_RESULT = ("ckpt_path", "objective", "data.cache_dir")
+NO_PART_OF_THE_RESULT = ("ckpt_path", "objective", "data.cache_dir", "trainer.strategy.timeout_s")
 """Settings that say how a run is done or judged."""
 
 _CHOICE = re.compile(r"^\+?([a-z_/]+)=(\[|(?:null|~)?$)")

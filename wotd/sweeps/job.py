@@ -123,7 +123,9 @@ def _objective(metrics: Mapping[str, float], objective: str) -> float | None:
 def _refuse_distributed(config: DictConfig) -> None:
     """Lightning would start the other processes of each job as sweeps of their own."""
     several = config.trainer.get("devices") not in (1, "1") or config.trainer.get("num_nodes", 1) != 1
-    if several and "ddp" in str(config.trainer.get("strategy")) and "LOCAL_WORLD_SIZE" not in os.environ:
+    strategy = config.trainer.get("strategy")
+    together = isinstance(strategy, DictConfig) or "ddp" in str(strategy)
+    if several and together and "LOCAL_WORLD_SIZE" not in os.environ:
         raise ConfigurationError(
             "trainer=ddp cannot be swept with -m in one command: set trainer.devices=1, or start each run by itself."
         )
