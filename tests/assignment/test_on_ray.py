@@ -21,7 +21,7 @@ from made_artifacts import make_vector_artifacts
 from wotd import SemanticIDModel
 from wotd.assignment.batches import Choices
 from wotd.assignment.local import assign_here
-from wotd.assignment.on_ray import ModelPlan, _Worker, assign_on_ray
+from wotd.assignment.on_ray import ModelPlan, _runs, _Worker, assign_on_ray
 from wotd.assignment.shards import Job, Pair, find_pairs, made_by
 from wotd.errors import InputError, VectorsError
 
@@ -129,10 +129,11 @@ def test_a_worker_that_finds_another_model_writes_nothing(by_vector, vectors, tm
     job, [pair] = job_of(by_vector, tmp_path / "a.npy", tmp_path / "out")
     shards, _ = job.open_shards(pair, by_vector.artifacts)
     other = ModelPlan(str(make_vector_artifacts(tmp_path / "other", rows=61)), {})
-    [answer] = _Worker(job, other)({"item": shards})["answer"]
+    runs = _runs(shards, 1, 4096)
+    [answer] = _Worker(job, other)({"item": runs})["answer"]
     with pytest.raises(InputError, match=r"finds another model at \S*/other than this command"):
         raise answer["error"]
     assert not (tmp_path / "out").exists()
     same = ModelPlan(str(by_vector.artifacts.folder), {})
-    [answer] = _Worker(job, same)({"item": shards})["answer"]
-    assert answer["done"]["rows"] == len(vectors)
+    [answer] = _Worker(job, same)({"item": runs})["answer"]
+    assert [done["rows"] for done in answer["done"]] == [len(vectors)]

@@ -10,12 +10,14 @@ from __future__ import annotations
 import gzip
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
+from wotd.assignment.row_groups import RowGroups, open_parquet
 from wotd.assignment.schemas import schema_of
 from wotd.assignment.vectors import check_origin, check_width, read_header
 from wotd.errors import InputError
@@ -55,6 +57,10 @@ class Window:
 
     table: pa.Table
     place: Callable[[int], str]
+
+
+Windows: TypeAlias = "Callable[[Piece, pa.Schema], Iterator[Window]]"
+"""Gives the rows of a piece."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,11 @@ class InputFile(ABC):
         Raises:
             WOTDError: naming the place of the first row that cannot be read.
         """
+
+    @contextmanager
+    def reading(self) -> Iterator[Windows]:
+        """What does as :meth:`windows`, and need not begin anew for each of several pieces in order."""
+        yield self.windows
 
     def _check_column(self, names: Iterable[str], place: str) -> None:
         listed = list(names)
@@ -188,22 +199,43 @@ class ParquetFile(InputFile):
 
     def windows(self, piece: Piece, schema: pa.Schema) -> Iterator[Window]:
         """Its row groups, cut anew."""
-        del schema
-        with self._opened() as file:
-            groups, skip = _groups(file.metadata, piece)
-            first = piece.first
-            for table in _cut(file.iter_batches(WINDOW, row_groups=groups), skip, piece.rows):
-                yield Window(table, _Counted(self.name, first))
-                first += len(table)
+        with self.reading() as windows:
+            yield from windows(piece, schema)
+
+    @contextmanager
+    def reading(self) -> Iterator[Windows]:
+        """The same, from one file that stays open."""
+        opened = ExitStack()
+
+        @cache
+        def groups() -> RowGroups:
+            return RowGroups(opened.enter_context(self._opened()), WINDOW)
+
+        def windows(piece: Piece, schema: pa.Schema) -> Iterator[Window]:
+            del schema
+            with self._telling():
+                first = piece.first
+                for table in groups().tables(first, piece.rows):
+                    yield Window(table, _Counted(self.name, first))
+                    first += len(table)
+
+        try:
+            yield windows
+        finally:
+            opened.close()  # without the error that may have ended the block, which need not be one of this file
 
     @contextmanager
     def _opened(self) -> Iterator[parquet.ParquetFile]:
+        with self._telling(), self.folder.open(self.path, scattered=True) as stream:
+            yield open_parquet(stream)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         import pyarrow as pa
-        from pyarrow import parquet
 
         try:
-            with self.folder.open(self.path) as stream:
-                yield parquet.ParquetFile(stream)
+            with self.folder.telling(self.path):
+                yield
         except (pa.ArrowException, OSError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(f"{self.name} cannot be read as Parquet: {reason}.") from error
@@ -353,44 +385,3 @@ def _pieces(rows: int, piece_rows: int | None) -> list[Piece]:
     if piece_rows is None:
         return [Piece()]
     return [Piece(first, piece_rows) for first in range(0, rows, piece_rows)] or [Piece()]
-
-
-def _groups(metadata: parquet.FileMetaData, piece: Piece) -> tuple[list[int], int]:
-    """The row groups that a piece touches, and how many rows of the first come before it."""
-    end = metadata.num_rows if piece.rows is None else piece.first + piece.rows
-    found: list[int] = []
-    start = skip = 0
-    for number in range(metadata.num_row_groups):
-        rows = metadata.row_group(number).num_rows
-        if start < end and start + rows > piece.first:
-            if not found:
-                skip = piece.first - start
-            found.append(number)
-        start += rows
-    return found, skip
-
-
-def _cut(batches: Iterable[pa.RecordBatch], skip: int, rows: int | None) -> Iterator[pa.Table]:
-    """Tables of ``WINDOW`` rows each, the last of what is left, after so many rows and up to so many in all."""
-    import pyarrow as pa
-
-    waiting: list[pa.RecordBatch] = []
-    held = 0
-    for batch in batches:
-        if skip >= len(batch):
-            skip -= len(batch)
-            continue
-        part, skip = batch.slice(skip), 0
-        if rows is not None:
-            part = part.slice(0, rows)
-            rows -= len(part)
-        waiting.append(part)
-        held += len(part)
-        while held >= WINDOW:
-            table = pa.Table.from_batches(waiting)
-            yield table.slice(0, WINDOW)
-            waiting, held = table.slice(WINDOW).to_batches(), held - WINDOW
-        if rows == 0:
-            break
-    if held:
-        yield pa.Table.from_batches(waiting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wotd.assignment.batches import Assigner
 from wotd.assignment.shards import Job, Pair
@@ -33,17 +33,26 @@ def assign_here(
     mine = pairs if split else pairs[rank::world]  # files of others are not even looked at
     before = written = found = 0
     for number, pair in enumerate(mine, start=1):
-        shards, parts = job.open_shards(pair, model.artifacts)
-        if split:
-            shards = [shard for shard in shards if (before + shard.part) % world == rank]
-            found += len(range((rank - before) % world, parts, world)) - len(shards)
-            before += parts
-        else:
-            found += parts - len(shards)
+        share = _run_of_parts((rank - before) % world, world) if split else range
+        shards, parts = job.open_shards(pair, model.artifacts, share)
+        found += len(share(parts)) - len(shards)
+        before += parts
         done = []
-        for shard in shards:
-            with progress(f"{number}/{len(mine)} {shard.target}", shard.rows, "rows") as advance:
-                done.append(job.assign(shard, assigner, advance))
+        with job.reading(pair) as windows:
+            for shard in shards:
+                with progress(f"{number}/{len(mine)} {shard.target}", shard.rows, "rows") as advance:
+                    done.append(job.assign(shard, assigner, advance, windows))
         job.warn_of_gaps(pair, done)
         written += len(done)
     return written, found
+
+
+def _run_of_parts(place: int, world: int) -> Callable[[int], range]:
+    """Which of so many parts one of so many processes does: neighbours, so that it need not read what lies between."""
+
+    def share(parts: int) -> range:
+        least, more = divmod(parts, world)
+        first = place * least + min(place, more)
+        return range(first, first + least + (place < more))
+
+    return share

@@ -1,6 +1,6 @@
-"""Assigning on a Ray cluster, by Ray Data: actors that each hold the model take shards until none is left.
+"""Assigning on a Ray cluster, by Ray Data: actors that each hold the model take runs of shards until none is left.
 
-A worker that dies is started anew, on another machine if need be, and its shard is done again; since a shard is the
+A worker that dies is started anew, on another machine if need be, and its run is done again; since a shard is the
 same whoever makes it and appears at once, no row is there twice or missing. Input, output and artifacts have to be
 places that all machines see.
 """
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from wotd.assignment.batches import Assigner
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 _TRIES = 20
 """How often a shard is begun before it is given up: one that takes its worker's memory would never end. That a worker
 cannot be reached counts, too, and one that a lost machine had is sought for a while."""
+
+_RUNS_EACH = 4
+"""Of shards, for each worker: who is done early takes another."""
+
+_RUN_ROWS = 262_144
+"""Rows of a run; a quarter of a row group of the size that most writers have."""
 
 Row = dict[str, Any]
 
@@ -88,9 +95,9 @@ def assign_on_ray(
         done: dict[str, Done] = {}
         with progress(f"{len(shards)} files on Ray", total, "rows") as advance:
             for row in _rows(_assigned(shards, job, plan, ray, workers, gpus)) if shards else ():
-                each = Done(**row["done"])
-                done[each.target] = each
-                advance(each.rows)
+                for each in (Done(**each) for each in row["done"]):
+                    done[each.target] = each
+                    advance(each.rows)
     of_pairs = _by_pair(shards, done)
     for pair in pairs:
         job.warn_of_gaps(pair, of_pairs[pair])
@@ -112,20 +119,42 @@ def _assigned(
 ) -> Dataset:
     resources = ray.cluster_resources()
     most = int(resources.get("GPU", 0) // gpus) if gpus else int(resources.get("CPU", 1))
+    size = max(1, min(workers or most, len(shards)))
+    runs = _runs(shards, size, job.choices.rows_per_file)
     with warnings.catch_warnings():
         # Arguments of actors go by a way that is deprecated; no other bounds how often a task is tried.
         warnings.filterwarnings("ignore", ".*ray_remote_args.*")
-        return _each(shards, ray).map_batches(
+        return _each(runs, ray).map_batches(
             _Worker,
             fn_constructor_args=(job, plan),
             batch_size=1,
             batch_format="numpy",
             num_cpus=1,
             num_gpus=gpus or None,
-            compute=ray.data.ActorPoolStrategy(size=max(1, min(workers or most, len(shards)))),
+            compute=ray.data.ActorPoolStrategy(size=size),
             max_restarts=-1,
             max_task_retries=_TRIES - 1,
         )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Shards of one file that are done by one worker, in order."""
+
+    shards: Sequence[Shard]
+
+
+def _runs(shards: Sequence[Shard], workers: int, rows_per_file: int | None) -> list[_Run]:
+    """Neighbours together, as reading them apart takes longer; so few that every worker gets several runs, if it can.
+
+    A worker that dies costs a run, so one has not many more rows than a shard may.
+    """
+    most = min(len(shards) // (_RUNS_EACH * workers), _RUN_ROWS // (rows_per_file or _RUN_ROWS))
+    runs = []
+    for _, of_pair in groupby(shards, key=lambda shard: shard.pair):
+        of_file = list(of_pair)
+        runs += [_Run(of_file[first : first + max(most, 1)]) for first in range(0, len(of_file), max(most, 1))]
+    return runs
 
 
 @dataclass
@@ -150,7 +179,11 @@ class _Worker:
         self._job, self._plan = job, plan
 
     def __call__(self, batch: Row) -> Row:
-        return _answers(batch, lambda shard: {"done": asdict(self._job.assign(shard, self._assigner))})
+        return _answers(batch, lambda run: {"done": self._done(run)})
+
+    def _done(self, run: _Run) -> list[Row]:
+        with self._job.reading(run.shards[0].pair) as windows:
+            return [asdict(self._job.assign(shard, self._assigner, windows=windows)) for shard in run.shards]
 
     @cached_property
     def _assigner(self) -> Assigner:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from wotd.artifacts import WEIGHTS, Artifacts
-from wotd.assignment.batches import Assigner, Choices
-from wotd.assignment.inputs import MATRIX, WINDOW, InputFile, Piece, input_file, is_read
+from wotd.assignment.batches import Assigner, Choices, Encoded
+from wotd.assignment.finished import ORIGIN, Standing
+from wotd.assignment.inputs import MATRIX, WINDOW, InputFile, Piece, Windows, input_file, is_read
 from wotd.assignment.threads import ahead, behind, meanwhile
 from wotd.errors import InputError
 from wotd.hub.folders import Folder, LocalFolder, find_file, open_folder
@@ -29,14 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ORIGIN = b"wotd.origin"
-"""Key in a Parquet file's metadata: which artifacts and which input made it."""
-
 _VERSION = "source_sha256"
 """Of the origin: which content the input had."""
-
-_MOST_PARTS = 1_000_000
-"""What a file of the output may say to have beside it; where there are more, the input is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +98,15 @@ class Job:
         """The file of the input."""
         return input_file(self.source, pair.source, self.choices.text_column, self.choices.vector_column)
 
-    def open_shards(self, pair: Pair, artifacts: Artifacts) -> tuple[list[Shard], int]:
-        """The shards of a file of the input that are to be written, and how many there are with the finished ones.
+    def open_shards(
+        self, pair: Pair, artifacts: Artifacts, share: Callable[[int], Collection[int]] = range
+    ) -> tuple[list[Shard], int]:
+        """The shards of a file of the input that are to be written, and how many there are with all others.
+
+        Args:
+            pair: the file, and where its IDs go.
+            artifacts: what its rows have to fit.
+            share: which of so many parts are meant, and looked at.
 
         Raises:
             WOTDError: if the file cannot be read, or does not fit, or something else stands where IDs would go.
@@ -123,58 +126,40 @@ class Job:
         def origin(part: int, parts: int) -> dict[str, Any]:
             return unversioned(part, parts) | version()
 
-        if parts := self._parts(pair, origin):
+        standing = Standing(self.output, pair.target, pair.source, split=split is not None)
+        if parts := _parts_if_finished(standing, share, origin):
             return [], parts
         survey = file.survey(rows_per_file, artifacts)
         parts, shards = len(survey.pieces), []
-        for part, piece in enumerate(survey.pieces):
-            left = None if survey.rows is None else survey.rows - piece.first
-            rows = left if left is None or piece.rows is None else min(left, piece.rows)
-            target, made_of = self._target(pair, part), partial(origin, part, parts)
-            if self._is_finished(target, pair, made_of):
-                continue
-            # Parts share one version; that of a whole file is found out while it is assigned, for hashing takes time.
-            made_of = made_of if rows_per_file else partial(unversioned, part, parts)
-            shards.append(Shard(pair, target, part, piece, rows, stamp, survey.schema, made_of()))
+        finished = standing.finished(share(parts), lambda part: origin(part, parts))
+        # Parts share one version; that of a whole file is found out while it is assigned, for hashing takes time.
+        made_of = origin if rows_per_file else unversioned
+        for part in (part for part in share(parts) if part not in finished):
+            piece, left = survey.pieces[part], None
+            if survey.rows is not None:
+                left = min(survey.rows - piece.first, survey.rows if piece.rows is None else piece.rows)
+            target = standing.name(part)
+            shards.append(Shard(pair, target, part, piece, left, stamp, survey.schema, made_of(part, parts)))
         return shards, parts
 
-    def _target(self, pair: Pair, part: int) -> str:
-        return pair.target if self.choices.rows_per_file is None else f"{pair.target}/part-{part:05}.parquet"
+    def reading(self, pair: Pair) -> AbstractContextManager[Windows]:
+        """What gives the rows of shards of a file, to be shared by those that are done one after the other."""
+        return self.input_file(pair).reading()
 
-    def _parts(self, pair: Pair, origin: Callable[[int, int], dict[str, Any]]) -> int:
-        """How many parts there are where all are finished, for which the input need not be read; else 0."""
-        first = self._target(pair, 0)
-        found = self._origin_of(first) if self.output.is_file(first) else None
-        parts = found.get("parts", 1) if found is not None else 0
-        if type(parts) is not int or not 0 < parts <= _MOST_PARTS:
-            return 0
-        finished = (self._is_finished(self._target(pair, n), pair, partial(origin, n, parts)) for n in range(parts))
-        return parts if all(finished) else 0
-
-    def _is_finished(self, target: str, pair: Pair, origin: Callable[[], dict[str, Any]]) -> bool:
-        """Whether a file is there, made of this very input in this very way.
-
-        Raises:
-            InputError: if something else stands there.
-        """
-        above = target.rpartition("/")[0]
-        blocked = above if above and self.output.is_file(above) else target
-        if blocked == target and not self.output.exists(target):
-            return False
-        if blocked == target and self.output.is_file(target) and self._origin_of(target) == origin():
-            return True
-        raise InputError(
-            f"{self.output.shown}/{blocked} exists, but not from this {PurePosixPath(pair.source).name} with these "
-            f"artifacts and options; remove it or choose another --output."
-        )
-
-    def assign(self, shard: Shard, assigner: Assigner, advance: Callable[[int], object] = lambda _: None) -> Done:
+    def assign(
+        self,
+        shard: Shard,
+        assigner: Assigner,
+        advance: Callable[[int], object] = lambda _: None,
+        windows: Windows | None = None,
+    ) -> Done:
         """Write the file of a shard; the next rows are read and the last ones made columns and written meanwhile.
 
         Args:
             shard: one that is not finished.
             assigner: the model at work.
             advance: is told of rows that are done.
+            windows: gives its rows, as :meth:`reading` has it; None: the file is opened for it.
 
         Raises:
             WOTDError: naming the first row that cannot be used, or the file if it is no longer what it was.
@@ -184,13 +169,17 @@ class Job:
         file = self.input_file(shard.pair)
         schema = assigner.schema(shard.fields, file.column, vectors=file.vectors)
         done, gaps, first_gap = 0, 0, None
+
+        def write_out(encoded: Encoded) -> None:
+            writer.write_table(assigner.table(encoded))
+
         version = meanwhile(lambda: {} if _VERSION in shard.origin else self._version(shard.pair))
         with (
             self.output.writing(shard.target) as path,
             parquet.ParquetWriter(path, schema, compression="zstd") as writer,
         ):
-            with behind(lambda encoded: writer.write_table(assigner.table(encoded))) as write:
-                for window in ahead(file.windows(shard.piece, shard.fields)):
+            with behind(write_out) as write:
+                for window in ahead((windows or file.windows)(shard.piece, shard.fields)):
                     encoded = assigner.encode(window.table, file.column, vectors=file.vectors, place=window.place)
                     if encoded.gaps and first_gap is None:
                         first_gap = shard.piece.first + done + encoded.first_gap + 1
@@ -201,7 +190,7 @@ class Job:
             origin = shard.origin | version()
             if shard.rows not in (None, done) or self.source.stamp(shard.pair.source) != shard.stamp:
                 raise InputError(f"{self.source.shown}/{shard.pair.source} changed while it was read; start again.")
-            writer.add_key_value_metadata({_ORIGIN: json.dumps(origin, sort_keys=True)})
+            writer.add_key_value_metadata({ORIGIN: json.dumps(origin, sort_keys=True)})
         return Done(shard.target, done, gaps, first_gap)
 
     def warn_of_gaps(self, pair: Pair, done: Collection[Done]) -> None:
@@ -232,18 +221,19 @@ class Job:
     def _version(self, pair: Pair) -> dict[str, str]:
         return {_VERSION: self.source.version(pair.source)}
 
-    def _origin_of(self, target: str) -> dict[str, Any] | None:
-        """What a file of the output says it was made of; None where it says nothing that can be read."""
-        import pyarrow as pa
-        from pyarrow import parquet
 
-        try:
-            with self.output.open(target) as stream:
-                metadata = parquet.read_metadata(stream).metadata or {}
-            origin = json.loads(metadata.get(_ORIGIN, b"null"))
-            return origin if isinstance(origin, dict) else None
-        except (pa.ArrowException, OSError, ValueError, RecursionError):
-            return None
+def _parts_if_finished(
+    standing: Standing, share: Callable[[int], Collection[int]], origin: Callable[[int, int], dict[str, Any]]
+) -> int:
+    """How many parts there are where all that are meant are finished, for which the input need not be read; else 0."""
+    parts = standing.claimed_parts()
+    if not parts:
+        return 0
+    standing.finished([0], lambda part: origin(part, parts))  # before the input is read for nothing
+    if not standing.are_there(share(parts)):
+        return 0
+    standing.finished(share(parts), lambda part: origin(part, parts))
+    return parts
 
 
 def made_by(model: SemanticIDModel, *, texts: bool) -> dict[str, Any]:

@@ -86,8 +86,8 @@ def assign(
         str | None,
         typer.Option(
             metavar="RANK/WORLD",
-            help="Take every WORLD-th file from the RANK-th on; by default as RANK and WORLD_SIZE in the "
-            "environment say, which torchrun sets.",
+            help="Take every WORLD-th file from the RANK-th on, with --rows-per-file a run of each file's parts; by "
+            "default as RANK and WORLD_SIZE in the environment say, which torchrun sets.",
             show_default=False,
         ),
     ] = None,

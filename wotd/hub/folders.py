@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import secrets
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"}
 """Stores whose files appear when they are whole; elsewhere a file is put under another name first."""
+
+_BLOCK = 64 * 1024
+"""Bytes that are fetched beyond what is asked for where files are read here and there; some clients fetch 50 MiB."""
 
 
 class Folder(ABC):
@@ -84,8 +88,20 @@ class Folder(ABC):
         """Whether a file of that name is there."""
 
     @abstractmethod
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A file to read, from which place one likes."""
+    def listed(self, name: str) -> dict[str, bool]:
+        """What stands in a folder below, by one listing: names, and whether each is a file.
+
+        Empty where there is no such folder; a file in its place is listed as what it holds, without a name.
+        """
+
+    @abstractmethod
+    def open(self, name: str, *, scattered: bool = False) -> AbstractContextManager[BinaryIO]:
+        """A file to read, from which place one likes; scattered: here and there, so that little is fetched beyond."""
+
+    def telling(self, name: str) -> AbstractContextManager[None]:
+        """Within it, what a store's client raises while an open file is read becomes one sentence."""
+        del name
+        return nullcontext()
 
     @abstractmethod
     def version(self, name: str) -> str:
@@ -131,8 +147,20 @@ class LocalFolder(Folder):
         """Whether a file of that name is there."""
         return self._path(name).is_file()
 
-    def open(self, name: str) -> AbstractContextManager[BinaryIO]:
+    def listed(self, name: str) -> dict[str, bool]:
+        """What stands in a folder below."""
+        path = self._path(name)
+        try:
+            with os.scandir(path) as found:
+                return {each.name: each.is_file() for each in found}
+        except FileNotFoundError:
+            return {}
+        except NotADirectoryError:
+            return {"": True} if path.is_file() else {}
+
+    def open(self, name: str, *, scattered: bool = False) -> AbstractContextManager[BinaryIO]:
         """A file to read."""
+        del scattered  # the system reads ahead as it sees fit
         return self._path(name).open("rb")
 
     def version(self, name: str) -> str:
@@ -175,15 +203,32 @@ class StoreFolder(Folder):
         with told(f"{self.shown} cannot be read", InputError):
             return bool(self._store.isfile(self._path(name)))
 
+    def listed(self, name: str) -> dict[str, bool]:
+        """What stands in a folder below; all that is below it is listed, which takes no look at what is beside it."""
+        with told(f"{self.shown} cannot be read", InputError):
+            self._store.invalidate_cache()
+            place = self._path(name)
+            found = [str(path).removeprefix(place).lstrip("/").split("/") for path in self._files_below(place)]
+            self._store.invalidate_cache()  # a store's client would look through this listing for each file in it
+        return {first: not below for first, *below in found}
+
+    def _files_below(self, place: str) -> list[str]:
+        return [path for path in self._store.find(place) if path[-1] != "/"]  # stores may keep folders as empty files
+
     @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str, *, scattered: bool = False) -> Iterator[BinaryIO]:
         """A file to read."""
-        with told(f"{self.shown}/{name} cannot be read", InputError), self._store.open(self._path(name), "rb") as file:
+        ahead = {"block_size": _BLOCK} if scattered else {}
+        with self.telling(name), self._store.open(self._path(name), "rb", **ahead) as file:
             yield io.BufferedReader(cast(Any, file))  # which reads lines up to a length, as not all files of stores do
+
+    def telling(self, name: str) -> AbstractContextManager[None]:
+        """What the store's client raises is told."""
+        return told(f"{self.shown}/{name} cannot be read", InputError)
 
     def version(self, name: str) -> str:
         """What the store says of it: its tag, or its size and when it was written."""
-        with told(f"{self.shown}/{name} cannot be read", InputError):
+        with self.telling(name):
             self._store.invalidate_cache()
             found = self._store.info(self._path(name))
             return str(found.get("ETag") or self._store.ukey(self._path(name))).strip('"')
