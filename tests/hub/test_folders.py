@@ -185,3 +185,58 @@ def test_what_a_killed_writer_has_left_goes_with_the_next_file_of_another_proces
         assert at_work.read_text() == "at work"
         process.communicate("\n")
     assert sorted(out.iterdir()) == sorted([artifacts, out / "other.txt", out / "slow.txt"])
+
+
+@pytest.fixture
+def temporaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files of this process go, and of those that it starts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def written_to(place: str, name: str) -> None:
+    with open_folder(place, "--output").writing(name) as path:
+        path.write_text("whole")
+
+
+@pytest.mark.parametrize("store", ["local", "s3"])
+def test_what_a_writer_to_a_store_has_left_on_this_machine_goes_with_the_next_file_of_another_process(
+    store: str, request: pytest.FixtureRequest, temporaries: Path, tmp_path: Path
+) -> None:
+    place = request.getfixturevalue("bucket") if store == "s3" else f"local://{tmp_path}/store"
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", KILLED, place], check=False).returncode == -signal.SIGKILL
+        (left,) = temporaries.rglob("whole")  # of the last one alone: it has removed what the first had left
+        assert left.read_text() == "half"
+    written_to(place, "other.txt")
+    (home,) = temporaries.iterdir()
+    assert list(home.iterdir()) == []
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert open_folder(place, "--output").files() == ["other.txt"]
+
+
+@pytest.mark.parametrize("made", ["open to all", "a link", "a file"])
+def test_a_place_for_temporary_files_that_others_could_have_made_is_not_used(
+    temporaries: Path, tmp_path: Path, made: str
+) -> None:
+    written_to(f"memory://{tmp_path}", "a.txt")
+    (home,) = temporaries.iterdir()
+    home.rmdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o777)
+    if made == "a link":
+        home.symlink_to(elsewhere)
+    elif made == "a file":
+        home.touch()
+    else:
+        home.mkdir()
+        home.chmod(0o777)
+    with open_folder(f"memory://{tmp_path}", "--output").writing("b.txt") as path:
+        path.write_text("whole")
+        assert path.parent.parent == temporaries
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert list(temporaries.iterdir()) == [home]
+    assert open_folder(f"memory://{tmp_path}", "--output").files() == ["a.txt", "b.txt"]

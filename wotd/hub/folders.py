@@ -10,10 +10,11 @@ import io
 import logging
 import os
 import secrets
+import stat
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -23,7 +24,7 @@ from wotd.hub.addresses import folder_of, scheme_of
 from wotd.hub.stores import opened, told
 from wotd.provenance import file_sha256
 from wotd.redaction import redacted
-from wotd.replacing import replacing
+from wotd.replacing import replacing, working_folder
 
 logger = logging.getLogger(__name__)
 
@@ -241,8 +242,8 @@ class StoreFolder(Folder):
     def writing(self, name: str) -> Iterator[Path]:
         """A temporary file of this machine, which is put into the store."""
         self._checked(name)
-        with tempfile.TemporaryDirectory(prefix="wotd-") as folder:
-            temporary = Path(folder) / "whole"
+        with _temporary_folder() as folder:
+            temporary = folder / "whole"
             yield temporary
             with told(f"{self.shown}/{name} cannot be written", InputError):
                 self._put(temporary, self._path(name))
@@ -275,6 +276,26 @@ class StoreFolder(Folder):
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         return opened(self.address, self.argument, InputError)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder in one that is always the same, so that a later process finds and removes what a killed one has left."""
+    user = os.getuid() if hasattr(os, "getuid") else None  # elsewhere temporary files are the user's own
+    home = Path(tempfile.gettempdir()) / ("wotd" if user is None else f"wotd-{user}")
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+    if user is None or _is_private(home, user):
+        with working_folder(home / "store") as folder:
+            yield folder
+    else:  # somebody else has made it, who would see or change what is written
+        with tempfile.TemporaryDirectory(prefix="wotd-") as name:
+            yield Path(name)
+
+
+def _is_private(folder: Path, user: int) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077
 
 
 def open_folder(address: str | Path, argument: str) -> Folder:
