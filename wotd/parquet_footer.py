@@ -36,11 +36,11 @@ class _FooterAlone(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         self._check()
-        return super().read(size)  # type: ignore[return-value]
+        return super().read(size)
 
     def readinto(self, buffer: Any, /) -> int:
         self._check()
-        return super().readinto(buffer)  # type: ignore[return-value]
+        return super().readinto(buffer)
 
     def _check(self) -> None:
         if self.closed_to_rows:
