@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-_MOST_BUFFERED, _LEAST_BUFFER, _MOST_BUFFER = 64 << 20, 64 << 10, 8 << 20
+_MOST_BUFFERED, _LEAST_BUFFER, _MOST_BUFFER = 64 << 20, 64 << 10, 32 << 20
 """Bytes that are held of all columns, and of one: a row group may have more than one would hold."""
 
 
