@@ -15,6 +15,7 @@ import pytest
 from fake_embedder import FakeEmbedder, expected
 
 from wotd.embeddings import EmbeddingCache
+from wotd.embeddings.shard_file import DamagedShardError, mapped
 from wotd.errors import EmbeddingError
 
 TEXTS = [f"text number {number}" for number in range(100)]
@@ -199,3 +200,10 @@ def test_damage_in_a_read_only_cache_is_not_served(open_path: Path, caplog: pyte
     assert result.computed == 100
     np.testing.assert_array_equal(result.vectors, expected(TEXTS))
     assert "is damaged" in caplog.text
+
+
+def test_what_a_header_says_is_quoted_on_one_line_and_not_at_length(tmp_path: Path) -> None:
+    header = {"rows": {"dtype": "\0" + "F" * 1000, "shape": [3] * 1000}}
+    with pytest.raises(DamagedShardError, match=r"'rows' is '\\x00F+ of the shape \[3, .*; expected U32") as refused:
+        mapped(tmp_path / "none", header, 0, "rows", "U32", np.uint32)
+    assert len(str(refused.value)) < 250

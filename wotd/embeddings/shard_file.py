@@ -153,7 +153,8 @@ def mapped(path: Path, header: dict[str, Any], start: int, name: str, code: str,
     """
     about = header[name]
     if about["dtype"] != code or len(about["shape"]) != 1:
-        raise DamagedShardError(f"'{name}' is {about['dtype']} {about['shape']}; expected {code} in one dimension")
+        found = f"{about['dtype']!a:.40} of the shape {about['shape']!a:.80}"
+        raise DamagedShardError(f"'{name}' is {found}; expected {code} in one dimension")
     if about["shape"] == [0]:
         return np.empty(0, kind)
     return np.asarray(np.memmap(path, kind, "r", start + about["data_offsets"][0], tuple(about["shape"])))
