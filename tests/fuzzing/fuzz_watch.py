@@ -87,13 +87,18 @@ class Watch:
             self._kernel.add(place, _IN_MODIFY | _IN_MOVED | _IN_CREATE | _IN_DELETE)
         for canary in self.canaries:
             self._kernel.add(canary, _IN_OPEN | _IN_MODIFY)
-        gc.freeze()  # a case's objects are counted, not the half million of the libraries that are collected with them
         sys.addaudithook(self._audit)
         signal.signal(signal.SIGPROF, _stop)
         size, _ = resource.getrlimit(resource.RLIMIT_AS)
         most = _status("VmSize") + 4 * 1024**3
         resource.setrlimit(resource.RLIMIT_AS, (most, size))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    @staticmethod
+    def settle() -> None:
+        """Leave what there is out of garbage collections: half a million objects of libraries are none of a case's."""
+        gc.collect()
+        gc.freeze()
 
     def run(
         self, case: Callable[[], object], allowed: tuple[type[Exception], ...], *, again: bool = True

@@ -54,7 +54,9 @@ class Session:
         for path in sorted(self._watch.folder.iterdir()):
             _remove(path)
         target.prepare(self._watch.folder)
+        self._watch.settle()
         failures = list(self._made(target))
+        self._watch.settle()  # what the first cases have imported, too
         while examples and len(failures) < MOST_FAILURES and (found := self._spoiled(target, examples, seed)):
             failures.append(found)
         seconds = round(time.perf_counter() - began, 2)
@@ -63,6 +65,7 @@ class Session:
     def replay(self, target: Target, case: bytes) -> str | None:
         """What one case does that it may not."""
         target.prepare(self._watch.folder)
+        self._watch.settle()
         try:
             self._run(target, case)
         except FoundError as found:
