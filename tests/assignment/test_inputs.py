@@ -141,3 +141,17 @@ def test_a_piece_of_a_parquet_file_reads_its_row_groups_alone(tmp_path, small_wi
     assert window.table["n"].to_pylist() == list(range(24, 32))
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         list(file.windows(Piece(0, 8), pa.schema([])))
+
+
+def test_a_text_that_is_none_is_named_before_any_row_is_embedded(tmp_path, by_text):
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": null}\n{"text": 5}\n')
+    file = input_file(open_folder(tmp_path, "--input"), "a.jsonl", "text", None)
+    with pytest.raises(InputError, match=r"^a\.jsonl line 3: the text is a int; expected a string\.$"):
+        file.survey(None, by_text.artifacts)
+
+
+def test_other_fields_of_several_types_are_named(tmp_path, by_text):
+    (tmp_path / "a.jsonl").write_text('{"text": "one", "n": "x"}\n{"text": "two", "n": [5]}\n')
+    file = input_file(open_folder(tmp_path, "--input"), "a.jsonl", "text", None)
+    with pytest.raises(InputError, match=r"^a\.jsonl: the field 'n' holds values of several types, which no column"):
+        file.survey(None, by_text.artifacts)

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
+from wotd.assignment.batches import check_text_at
 from wotd.assignment.row_groups import RowGroups, open_parquet
 from wotd.assignment.schemas import schema_of
 from wotd.assignment.vectors import check_origin, check_width, read_header
@@ -36,6 +37,8 @@ WINDOW = 4096
 PARQUET, MATRIX = ".parquet", ".npy"
 TEXTS = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv")
 """Files of texts that are read, as they are or with .gz behind; Parquet as well."""
+
+_MISSING = object()
 
 VECTORS = "vector"
 """The column of vectors where the file names none."""
@@ -165,8 +168,11 @@ class RowFile(InputFile):
         for row in table.rows(begin):
             if row.problem:
                 raise InputError(f"{table.place(row.number)} is {row.problem}.")
-            if self.column not in row.cells:
+            text = row.cells.get(self.column, _MISSING)
+            if text is _MISSING:
                 self._check_column(row.cells, table.place(row.number))
+            elif text is not None and not isinstance(text, str):
+                check_text_at(text, table.place(row.number))
             yield row
 
     def _table(self) -> Table:

@@ -58,8 +58,13 @@ def row_schema(fields: pa.Schema, ours: Iterable[str] = OURS) -> pa.Schema:
     return pa.schema([*kept, *((name, types[name]) for name in ours)])
 
 
-def schema_of(rows: Iterable[Mapping[str, Any]], name: str) -> pa.Schema:
+def schema_of(rows: Iterable[Mapping[str, Any]], name: str, remedy: str = "") -> pa.Schema:
     """The Arrow schema of rows that need not all have the same fields.
+
+    Args:
+        rows: all of them.
+        name: of where they are from, for errors.
+        remedy: what helps where they cannot be a table.
 
     Raises:
         InputError: if a field holds values of types that no one column can hold.
@@ -76,8 +81,7 @@ def schema_of(rows: Iterable[Mapping[str, Any]], name: str) -> pa.Schema:
                 known = pa.unify_schemas([known, pa.schema([(each, column.type)])], promote_options="permissive")
             except (pa.ArrowException, OverflowError) as error:
                 raise InputError(
-                    f"{name}: the field '{each}' holds values of several types, which one column cannot; "
-                    f"write .jsonl instead."
+                    f"{name}: the field '{each}' holds values of several types, which no column of a table can{remedy}."
                 ) from error
     named = [(each.name, pa.string() if pa.types.is_null(each.type) else each.type) for each in known]
     return pa.schema(named)

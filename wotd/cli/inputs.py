@@ -155,7 +155,7 @@ class Rows(TextSource):
 
     def schema(self) -> pa.Schema:
         """Found by reading the file once."""
-        return schema_of((record.fields for record in self.records()), self.name)
+        return schema_of((record.fields for record in self.records()), self.name, "; write .jsonl instead")
 
 
 class Parquet(TextSource):
