@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from wotd.assignment.batches import Assigner, Choices
-from wotd.assignment.vectors import check_origin
+from wotd.assignment.vectors import bad_row, check_origin
 from wotd.errors import EmbeddingError, InputError, VectorsError
 
 
@@ -94,6 +94,20 @@ def test_vectors_get_the_codes_of_the_model(by_vector, vectors):
         assert assigned["code"].to_pylist() == codes
         assert assigned.column_names == ["n", "code", "id", "names"]
     assert assigned["id"].to_pylist() == ["-".join(map(str, code)) for code in expected]
+
+
+def test_numbers_too_large_or_small_for_a_square_are_no_fault_of_a_row():
+    rows = np.array([[1e30] * 6, [1e-30] * 6, [1.0] * 6], np.float32)
+    assert bad_row(rows) is None
+    assert bad_row(np.concatenate([rows, np.zeros((1, 6), np.float32)])) == (3, "all zeros")
+    assert bad_row(np.concatenate([rows, np.full((1, 6), np.inf, np.float32)])) == (3, "not of finite numbers")
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_may_not_be_written_are_read_in_peace(by_vector, vectors):
+    still = vectors.copy()
+    still.setflags(write=False)
+    assert np.array_equal(by_vector.encode_rows(still).codes, by_vector.encode_vectors(vectors))
 
 
 def test_vectors_say_how_sure_they_are_if_asked(by_vector, vectors):
