@@ -96,13 +96,14 @@ format: $(INSTALLED) ## mend what ruff can mend
 test: $(INSTALLED) ## the default test suite: offline, on the CPU, a few minutes
 	$(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-# An interrupt rather than a kill: pytest then says which test it was in. Files stay whole, since the steps of some go in order.
+# An interrupt rather than a kill: pytest then says which test it was in. Files stay whole, since the steps of some go in order;
+# so pytest-xdist would wait for ever after it replaced a process that crashed, and is not to replace any.
 test-slow: $(INSTALLED) ## the slow tests, stopped after SLOW_LIMIT (60m); ARGS='--seconds 600': some of them
 	$(TEST_ENV) $$(command -v timeout >/dev/null && echo timeout -s INT -k 30 $(SLOW_LIMIT)) \
-	  $(BIN)/python -m pytest -m 'slow and not nightly' -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+	  $(BIN)/python -m pytest -m 'slow and not nightly' -n $(WORKERS) --dist loadfile --max-worker-restart 0 --durations=10 $(ARGS)
 
 test-nightly: $(INSTALLED) ## what is killed, fuzzed and measured for as long as it takes
-	$(TEST_ENV) $(BIN)/python -m pytest -m nightly -n $(WORKERS) --dist loadfile --durations=10 $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -m nightly -n $(WORKERS) --dist loadfile --max-worker-restart 0 --durations=10 $(ARGS)
 
 wheel: $(INSTALLED) ## build dist/wotd-*.whl
 	$(BIN)/python -m build --wheel --no-isolation

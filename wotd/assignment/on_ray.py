@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import threading
+import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wotd.assignment.batches import Assigner
 from wotd.assignment.shards import Done, Job, Pair, Shard, made_by
@@ -40,6 +42,12 @@ _RUNS_EACH = 4
 
 _RUN_ROWS = 262_144
 """Rows of a run; a quarter of a row group of the size that most writers have."""
+
+_THREADS = ("StreamingExecutor", "iter_threaded")
+"""Names of Ray Data's own threads."""
+
+_THREADS_END_S = 10
+"""What they may take to end; they look every tenth of a second whether they should."""
 
 Row = dict[str, Any]
 
@@ -87,15 +95,17 @@ def assign_on_ray(
         surveyed = _each(pairs, ray).map_batches(_Surveyor(job, plan), batch_size=1, batch_format="numpy")
         shards: list[Shard] = []
         found = 0
-        for row in _rows(surveyed):
-            shards += row["shards"]
-            found += row["parts"] - len(row["shards"])
+        with _answers_of(surveyed) as surveys:
+            for survey in surveys:
+                shards += survey["shards"]
+                found += survey["parts"] - len(survey["shards"])
         known = [shard.rows for shard in shards]
         total = None if None in known else sum(rows or 0 for rows in known)
         done: dict[str, Done] = {}
-        with progress(f"{len(shards)} files on Ray", total, "rows") as advance:
-            for row in _rows(_assigned(shards, job, plan, ray, workers, gpus)) if shards else ():
-                for each in (Done(**each) for each in row["done"]):
+        if shards:
+            assigned = _assigned(shards, job, plan, ray, workers, gpus)
+            with progress(f"{len(shards)} files on Ray", total, "rows") as advance, _answers_of(assigned) as answers:
+                for each in (Done(**each) for answer in answers for each in answer["done"]):
                     done[each.target] = each
                     advance(each.rows)
     of_pairs = _by_pair(shards, done)
@@ -215,25 +225,42 @@ def _answers(batch: Row, answer: Any) -> Row:
     return {"answer": answers}
 
 
-def _rows(data: Dataset) -> Iterator[Row]:
-    """Answers as they come.
+@contextmanager
+def _answers_of(data: Dataset) -> Iterator[Iterator[Row]]:
+    """Answers as they come, until this is left: what still runs for them is stopped then.
 
     Raises:
-        WOTDError: the first that is one, or that workers died again and again.
+        WOTDError: the first answer that is one, or that workers died again and again.
     """
     from ray.exceptions import RayError
 
+    rows = cast("Generator[Row]", iter(data.iter_rows()))
     try:
-        for row in data.iter_rows():
-            answer = row["answer"]
-            if "error" in answer:
-                raise answer["error"]
-            yield answer
+        # Closed here, since an error would hold on to the frames that it came through, and those to the rows.
+        with closing(rows):
+            yield (_answer_in(row) for row in rows)
     except RayError as error:
         raise InputError(
             f"workers of the Ray cluster failed ({type(error).__name__}), perhaps for want of memory; what is written "
             f"stays, and the same command goes on."
         ) from error
+    finally:
+        _wait_for_threads()
+
+
+def _wait_for_threads() -> None:
+    """Until Ray Data's have seen that nobody asks for more: one that asks a Ray that is left ends the process."""
+    deadline = time.monotonic() + _THREADS_END_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(_THREADS):
+            thread.join(max(0, deadline - time.monotonic()))
+
+
+def _answer_in(row: Row) -> Row:
+    answer: Row = row["answer"]
+    if "error" in answer:
+        raise answer["error"]
+    return answer
 
 
 @contextmanager
