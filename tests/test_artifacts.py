@@ -94,7 +94,11 @@ def test_what_is_no_folder(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", r"nowhere, which is not a folder")
     (tmp_path / "file").write_text("")
     refused(tmp_path / "file", r"file, which is not a folder")
-    refused(tmp_path, r"holds no config\.json; it is no artifact folder, or its writing was cut short")
+    refused(tmp_path, r"holds no config\.json; it is no artifact folder, or its writing was cut short\.$")
+
+
+def test_the_folder_of_a_run_leads_to_its_artifacts(folder: Path) -> None:
+    refused(folder.parent, r"cut short\. Did you mean \S*/artifacts\?$")
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, SEMANTIC_IDS, CODES])

@@ -380,7 +380,11 @@ def _finite(data: Any) -> Any:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.is_file():
-        raise ArtifactError(f"{folder} holds no {CONFIG}; it is no artifact folder, or its writing was cut short.")
+        below = folder / "artifacts"
+        hint = f" Did you mean {below}?" if (below / CONFIG).is_file() else ""
+        raise ArtifactError(
+            f"{folder} holds no {CONFIG}; it is no artifact folder, or its writing was cut short.{hint}"
+        )
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {MAX_CONFIG_BYTES} are read.")
     try:
