@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,19 @@ def test_a_process_alone_sums_and_follows_none() -> None:
     processes.follow_first([value])
     assert torch.equal(value, torch.ones(2))
     assert not processes.is_lost(RuntimeError("gloo"))
+
+
+def test_a_process_parts_from_the_others_before_it_ends() -> None:
+    program = (
+        "import atexit, torch.distributed\n"
+        "from wotd import processes\n"
+        "atexit.register(lambda: print('together:', processes.together()))  # the last that is called\n"
+        "processes.leave_at_exit()\n"
+        "torch.distributed.init_process_group('gloo', store=torch.distributed.HashStore(), rank=0, world_size=1)\n"
+        "print('together:', processes.together())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "together: True\ntogether: False\n"), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ def _trained(config: DictConfig, output_dir: Path, checkpoint: Path | None, star
 
     # Trainer and model come before the data: what they refuse should not be found out after hours of embedding.
     trainer = build_trainer(config, output_dir)
+    processes.leave_at_exit()
     with torch.device("meta"):
         sketch = build_module(config, int(config.model.latent_dim), taxonomy).model
     continuity = Continuity.of(config, taxonomy, sketch)

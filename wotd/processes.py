@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -35,6 +36,21 @@ def number() -> int:
 def rank() -> int:
     """Which of them this is, from 0."""
     return torch.distributed.get_rank() if together() else 0
+
+
+def leave_at_exit() -> None:
+    """Part from the others before the interpreter ends, as Lightning does for NCCL alone.
+
+    Gloo's threads may be about to give back what the interpreter has to take; one that is gone by then ends with
+    SIGABRT, which a launcher takes for a failure (pytorch/pytorch#179291).
+    """
+    atexit.unregister(_leave)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if together():
+        torch.distributed.destroy_process_group()
 
 
 @torch.no_grad()

@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -165,7 +167,7 @@ def test_two_hosts_make_one_run(launcher: str, image_with_wotd: Environment, tmp
     ours = {"MASTER_PORT": str(free_port())}
     options = ours if launcher == "ours" else with_torch_distributed(image_with_wotd, tmp_path)
     processes = [job.start(**options) for job in jobs]
-    said = [process.communicate(timeout=240)[0] for process in processes]
+    said = all_said(processes, timeout_s=200)
     assert [process.returncode for process in processes] == [0, 0], said
     assert all((job.output / "success").exists() for job in jobs)
     results = json.loads((jobs[0].output / "data/training_results.json").read_text())
@@ -174,6 +176,18 @@ def test_two_hosts_make_one_run(launcher: str, image_with_wotd: Environment, tmp
     assert SemanticIDModel.load(jobs[0].model).level_sizes == (4, 4)
     assert list(jobs[1].model.iterdir()) == []
     assert list((jobs[1].output / "data").iterdir()) == []
+
+
+def all_said(processes: list[subprocess.Popen[str]], *, timeout_s: float) -> str:
+    """What they said until they ended, or were killed since one of them had not ended in time."""
+    with ThreadPoolExecutor(len(processes)) as threads:
+        said = [threads.submit(process.communicate) for process in processes]
+        wait(said, timeout=timeout_s)
+        for process in processes:
+            if process.poll() is None:
+                for each in (*psutil.Process(process.pid).children(recursive=True), process):
+                    each.kill()
+        return "\n".join(each.result()[0] for each in said)
 
 
 def with_torch_distributed(image: Environment, folder: Path) -> dict[str, str]:

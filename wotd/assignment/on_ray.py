@@ -234,11 +234,12 @@ def _answers_of(data: Dataset) -> Iterator[Iterator[Row]]:
     """
     from ray.exceptions import RayError
 
-    rows = cast("Generator[Row]", iter(data.iter_rows()))
+    # What is fetched before it is asked for is fetched by a thread that goes on by itself.
+    batches = iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
     try:
-        # Closed here, since an error would hold on to the frames that it came through, and those to the rows.
-        with closing(rows):
-            yield (_answer_in(row) for row in rows)
+        # Closed here, since an error would hold on to the frames that it came through, and those to the batches.
+        with closing(cast("Generator[Row]", batches)):
+            yield (_accepted(answer) for batch in batches for answer in batch["answer"].to_pylist())
     except RayError as error:
         raise InputError(
             f"workers of the Ray cluster failed ({type(error).__name__}), perhaps for want of memory; what is written "
@@ -248,19 +249,18 @@ def _answers_of(data: Dataset) -> Iterator[Iterator[Row]]:
         _wait_for_threads()
 
 
+def _accepted(answer: Row) -> Row:
+    if "error" in answer:
+        raise answer["error"]
+    return answer
+
+
 def _wait_for_threads() -> None:
     """Until Ray Data's have seen that nobody asks for more: one that asks a Ray that is left ends the process."""
     deadline = time.monotonic() + _THREADS_END_S
     for thread in threading.enumerate():
         if thread.name.startswith(_THREADS):
             thread.join(max(0, deadline - time.monotonic()))
-
-
-def _answer_in(row: Row) -> Row:
-    answer: Row = row["answer"]
-    if "error" in answer:
-        raise answer["error"]
-    return answer
 
 
 @contextmanager
