@@ -29,6 +29,7 @@ from wotd.progress import progress
 from wotd.redaction import reason_of, redacted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ray.data import Dataset
 
     from wotd.inference import SemanticIDModel
@@ -235,10 +236,12 @@ def _answers_of(data: Dataset) -> Iterator[Iterator[Row]]:
     from ray.exceptions import RayError
 
     # What is fetched before it is asked for is fetched by a thread that goes on by itself.
-    batches = iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    batches = cast(
+        "Generator[pa.Table]", iter(data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    )
     try:
         # Closed here, since an error would hold on to the frames that it came through, and those to the batches.
-        with closing(cast("Generator[Row]", batches)):
+        with closing(batches):
             yield (_accepted(answer) for batch in batches for answer in batch["answer"].to_pylist())
     except RayError as error:
         raise InputError(
