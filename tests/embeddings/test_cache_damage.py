@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fake_embedder import FakeEmbedder, expected
 
 from wotd.embeddings import EmbeddingCache
-from wotd.embeddings.shard_file import DamagedShardError, mapped
+from wotd.embeddings.shard_file import DamagedShardError, header_of, mapped, open_shard
 from wotd.errors import EmbeddingError
 
 TEXTS = [f"text number {number}" for number in range(100)]
@@ -86,6 +88,36 @@ def test_damage_within_the_life_of_a_cache_is_mended(tmp_path: Path) -> None:
     result = cache.embed(FakeEmbedder(), TEXTS)
     assert result.computed == 0, "the mended shard has the name of the damaged one"
     np.testing.assert_array_equal(result.vectors, expected(TEXTS))
+
+
+ELSEWHERE = "a tensor lies elsewhere than its shape says"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"keys": {"shape": [1, *[0] * 5000]}}, "it holds "),
+        ({"keys": {"shape": [2**63, 32]}, "vectors": {"shape": [2**63, 8]}}, ELSEWHERE),
+        ({"keys": {"shape": [101, 32]}, "vectors": {"shape": [101, 8]}}, ELSEWHERE),
+        ({"vectors": {"data_offsets": [-3200, 0]}}, ELSEWHERE),
+        ({"vectors": {"data_offsets": [0.0, 3200.0]}}, ELSEWHERE),
+        ({"vectors": {"data_offsets": [0, 3200, 3200]}}, "its header lacks ValueError"),
+        ({"vectors": {"data_offsets": {"0": 1}}}, "its header lacks KeyError"),
+    ],
+)
+def test_a_header_that_lies_is_told_briefly(tmp_path: Path, change: dict[str, dict[str, Any]], sentence: str) -> None:
+    EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS)
+    (path,) = shards(tmp_path)
+    header, start = header_of(path)
+    digest = header["__metadata__"]["fingerprint"]
+    assert len(open_shard(path, digest, 8).keys) == len(TEXTS)
+    for name, said in change.items():
+        header[name] |= said
+    lying = json.dumps(header).encode()
+    path.write_bytes(len(lying).to_bytes(8, "little") + lying + path.read_bytes()[start:])
+    with pytest.raises(DamagedShardError, match=f"^{sentence}") as refused:
+        open_shard(path, digest, 8)
+    assert len(str(refused.value)) < 300
 
 
 def test_a_shard_of_another_fingerprint_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -124,18 +124,21 @@ def open_shard(path: Path, digest: str, dimension: int) -> Shard:
         FileNotFoundError: if it is gone.
     """
     header, start = header_of(path)
+    size = path.stat().st_size
     try:
         n = header["keys"]["shape"][0]
         shapes = header["keys"]["shape"], header["vectors"]["shape"]
         types = header["keys"]["dtype"], header["vectors"]["dtype"]
-        begin = {name: start + header[name]["data_offsets"][0] for name in ("keys", "vectors")}
-        end = start + max(header[name]["data_offsets"][1] for name in begin)
+        end = start + max(header[name]["data_offsets"][1] for name in ("keys", "vectors"))
         made_under = header["__metadata__"]["fingerprint"]
-    except (KeyError, TypeError, IndexError) as error:
+        if shapes != ([n, 32], [n, dimension]) or types != ("U8", "F32") or end != size or n < 1:
+            raise DamagedShardError(f"it holds {shapes!a:.200} in {size} bytes; expected rows of 32 and of {dimension}")
+        begin = {
+            name: _offset(header[name], start, size, n * row_bytes)
+            for name, row_bytes in (("keys", 32), ("vectors", 4 * dimension))
+        }
+    except (KeyError, TypeError, IndexError, ValueError) as error:
         raise DamagedShardError(f"its header lacks {error!r}") from error
-    size = path.stat().st_size
-    if shapes != ([n, 32], [n, dimension]) or types != ("U8", "F32") or end != size or n < 1:
-        raise DamagedShardError(f"it holds {shapes} in {size} bytes; expected rows of 32 and of {dimension}")
     if made_under != digest:
         raise DamagedShardError("it was made under another fingerprint")
     # Plain arrays over the maps: numpy's class for maps looks itself up at every slice.
@@ -155,9 +158,23 @@ def mapped(path: Path, header: dict[str, Any], start: int, name: str, code: str,
     if about["dtype"] != code or len(about["shape"]) != 1:
         found = f"{about['dtype']!a:.40} of the shape {about['shape']!a:.80}"
         raise DamagedShardError(f"'{name}' is {found}; expected {code} in one dimension")
-    if about["shape"] == [0]:
+    [rows] = about["shape"]
+    begin = _offset(about, start, path.stat().st_size, rows * np.dtype(kind).itemsize)
+    if rows == 0:
         return np.empty(0, kind)
-    return np.asarray(np.memmap(path, kind, "r", start + about["data_offsets"][0], tuple(about["shape"])))
+    return np.asarray(np.memmap(path, kind, "r", begin, (rows,)))
+
+
+def _offset(about: dict[str, Any], start: int, size: int, expected: int) -> int:
+    """Where a tensor of so many bytes begins, in a file of a certain size whose data begin at ``start``.
+
+    Raises:
+        DamagedShardError: if the header says that it is larger or smaller, or not in the file.
+    """
+    first, last = about["data_offsets"]
+    if {type(first), type(last), type(expected)} != {int} or not 0 <= first <= last == first + expected <= size - start:
+        raise DamagedShardError("a tensor lies elsewhere than its shape says")
+    return start + int(first)
 
 
 def shard_rows(path: Path) -> int:

@@ -11,6 +11,11 @@ def test_long_runs_of_blanks_are_one_blank() -> None:
     assert parse_year("was written in 1" + " \n" * 30_000 + "and 1847" + "\t" * 30_000 + "by") == 1847
 
 
+def test_what_is_far_too_long_for_a_sentence_is_not_looked_through() -> None:
+    assert parse_year("1 " * 4_000 + "in 1847") == 1847
+    assert parse_year("1 " * 2_000_000 + "in 1847") is None
+
+
 @pytest.mark.parametrize(
     ("sentence", "year"),
     [

@@ -17,6 +17,9 @@ from lxml import etree
 LATEST_YEAR = 2100
 """A number beyond it is no year."""
 
+_LONGEST_SENTENCE = 10_000
+"""Characters of a sentence that are looked through for a year."""
+
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 _EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 _NAME_TAGS = frozenset(_XHTML + tag for tag in ("a", "cite", "em", "i"))
@@ -76,7 +79,7 @@ def read_dates(colophon: etree._Element) -> Dates:
 def parse_year(sentence: str) -> int | None:
     """The year of the first date in a sentence without titles and names; None if it holds none."""
     # In one blank each: the patterns would try every way to share out a long run of them.
-    plain = " ".join(sentence.replace("\u2060", "").replace("\u2011", "-").split())
+    plain = " ".join(sentence.replace("\u2060", "").replace("\u2011", "-").split())[:_LONGEST_SENTENCE]
     for date in _DATE_PATTERN.finditer(plain):
         spans = list(_spans([match.groupdict() for match in _POINT_PATTERN.finditer(date.group())]))
         if spans:
