@@ -17,7 +17,7 @@ import pytest
 from fake_embedder import FakeEmbedder, expected
 
 from wotd.embeddings import EmbeddingCache
-from wotd.embeddings.shard_file import DamagedShardError, header_of, mapped, open_shard
+from wotd.embeddings.shard_file import DamagedShardError, header_of, mapped, open_shard, shard_rows
 from wotd.errors import EmbeddingError
 
 TEXTS = [f"text number {number}" for number in range(100)]
@@ -118,6 +118,13 @@ def test_a_header_that_lies_is_told_briefly(tmp_path: Path, change: dict[str, di
     with pytest.raises(DamagedShardError, match=f"^{sentence}") as refused:
         open_shard(path, digest, 8)
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("rows", ["Infinity", "NaN", "null", '"many"', "[]", "{}"])
+def test_a_shard_that_cannot_say_how_many_rows_it_has_has_none(tmp_path: Path, rows: str) -> None:
+    header = f'{{"keys": {{"shape": [{rows}, 32]}}}}'.encode()
+    (tmp_path / "shard").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert shard_rows(tmp_path / "shard") == 0
 
 
 def test_a_shard_of_another_fingerprint_is_not_believed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -181,7 +181,7 @@ def shard_rows(path: Path) -> int:
     """How many vectors a shard says it holds; 0 if it cannot say."""
     try:
         return int(header_of(path)[0]["keys"]["shape"][0])
-    except (DamagedShardError, OSError, KeyError, TypeError, IndexError, ValueError):
+    except (DamagedShardError, OSError, KeyError, TypeError, IndexError, ValueError, OverflowError):
         return 0
 
 

@@ -4,6 +4,7 @@ import pytest
 from tiny_gutenberg import CATALOGUE, RDF, ROW, YAML, book, write
 
 from wotd.errors import UnreadableWorkError
+from wotd.providers.literature import gutenberg_metadata
 from wotd.providers.literature.gutenberg_metadata import (
     MAX_YAML_BYTES,
     Record,
@@ -144,6 +145,15 @@ def test_the_catalogue_alone_says_what_it_has(tmp_path):
             classes=("PR",),
         )
     }
+
+
+def test_of_rows_with_the_same_number_the_first_is_read_alone(tmp_path, monkeypatch):
+    read = []
+    whole = gutenberg_metadata._catalogue_record
+    monkeypatch.setattr(gutenberg_metadata, "_catalogue_record", lambda *row: read.append(row) or whole(*row))
+    rows = "Text#,Title\n9,The Mill\n" + "9,The Millers\n" * 100
+    assert read_catalogue(write(tmp_path / "pg_catalog.csv", rows), {9})[9].title == "The Mill"
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,8 @@ def read_catalogue(path: Path, numbers: Collection[int]) -> dict[int, Record]:
                 if any(isinstance(cell, str) and len(cell) > _MAX_CELL_CHARACTERS for cell in row.values()):
                     raise csv.Error(f"line {rows.line_num} has a field of more than {_MAX_CELL_CHARACTERS} characters")
                 number = _number(row["Text#"])
-                if number in numbers and number is not None:
-                    records.setdefault(number, _catalogue_record(number, row))
+                if number is not None and number in numbers and number not in records:
+                    records[number] = _catalogue_record(number, row)
     except (csv.Error, UnicodeError, OSError) as error:
         logger.warning("skipped the catalogue %s: %s", path, error)
         return {}
