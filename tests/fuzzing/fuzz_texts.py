@@ -14,7 +14,7 @@ from wotd.providers.literature.colophon import parse_year
 from wotd.providers.literature.files import paragraphs
 from wotd.providers.literature.gutenberg import Gutenberg
 from wotd.providers.literature.gutenberg_envelope import decode, open_envelope
-from wotd.providers.literature.gutenberg_metadata import MAX_YAML_BYTES, read_catalogue, read_header, read_yaml
+from wotd.providers.literature.gutenberg_metadata import read_catalogue, read_header, read_yaml
 from wotd.providers.literature.gutenberg_text import chapters
 from wotd.providers.literature.people import read_life, read_person, read_year
 from wotd.providers.text import clean, reading_ease
@@ -39,11 +39,7 @@ def targets() -> list[Target]:
     beside = [case for name, found in _BESIDE.items() for case in within(name, found()[:6])]
     return [
         Target("gutenberg text", "text", _book, books, [*gutenberg_texts(), *prose()], unreadable),
-        # Larger ones are refused before they are read, as the folder's target does it.
-        Target(
-            *("metadata.yaml", "text", _record, seeds.records(), yaml_documents(), unreadable),
-            max_bytes=MAX_YAML_BYTES,
-        ),
+        Target("metadata.yaml", "text", _record, seeds.records(), yaml_documents(), unreadable),
         Target("catalogue", "csv", _catalogue, seeds.catalogues(), csv_tables(), ()),
         Target("gutenberg folder", "text", _folder, beside, (), (CorpusError,), 0.5),
         Target("people and years", "text", _people, _NAMES, prose(), ()),

@@ -7,6 +7,7 @@ from wotd.errors import UnreadableWorkError
 from wotd.providers.literature import gutenberg_metadata
 from wotd.providers.literature.gutenberg_metadata import (
     MAX_YAML_BYTES,
+    MAX_YAML_NODES,
     Record,
     first_life,
     merged,
@@ -123,6 +124,7 @@ def test_broken_rdf_is_named(document):
     [
         ("metadata.yaml", b"a: ["),
         ("metadata.yaml", b"a: b\n" * (MAX_YAML_BYTES // 5 + 1)),
+        ("metadata.yaml", b"a: b\n" * (MAX_YAML_NODES // 2)),
         ("pg8.rdf", b"<rdf"),
         ("pg8.rdf", RDF.format(number=8, doctype=BOMB).encode()),
     ],

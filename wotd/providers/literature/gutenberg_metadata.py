@@ -29,6 +29,7 @@ _MAX_CELL_CHARACTERS = 128 * 1024
 MAX_YAML_BYTES = 64 * 1024
 MAX_RDF_BYTES = 8 * 1024 * 1024
 MAX_YAML_DEPTH = 50
+MAX_YAML_NODES = 5000
 MAX_YAML_ALIASES = 20
 """The record of one book repeats hardly anything; a document with more references than that is a trap."""
 
@@ -200,12 +201,15 @@ class _Tagged(NamedTuple):
 
 
 class _MetadataLoader(yaml.SafeLoader):
-    """A safe loader that reads private tags as what they are tags of, and counts references."""
+    """A safe loader that reads private tags as what they are tags of, and counts references and parts."""
 
-    aliases = 0
+    aliases = nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose as usual; refuse documents that multiply by referring to themselves."""
+        """Compose as usual; refuse documents that multiply by referring to themselves, or are all small parts."""
+        self.nodes += 1
+        if self.nodes > MAX_YAML_NODES:
+            raise yaml.YAMLError(f"it has more than {MAX_YAML_NODES} parts")
         if self.check_event(yaml.AliasEvent):
             self.aliases += 1
             if self.aliases > MAX_YAML_ALIASES:
