@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -251,6 +251,7 @@ values = st.recursive(
 
 
 @given(value=values)
+@example(value="A²")
 @settings(max_examples=25)
 def test_what_was_meant_is_what_hydra_reads(value: Any) -> None:
     if re.search(r"\$\{|^\?\?\?$", str(value)):  # an interpolation, or the mark of a gap, means something of its own

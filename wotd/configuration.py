@@ -397,7 +397,7 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(_quoted(item) for item in value)}]"
     text = str(value)
-    if re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][\w./-]*", text) and text.lower() not in (
+    if re.fullmatch(r"(\.{0,2}/)*[A-Za-z_][A-Za-z0-9_./-]*", text) and text.lower() not in (
         "null",
         "true",
         "false",
