@@ -23,7 +23,7 @@ from made_artifacts import make_vector_artifacts
 from wotd import SemanticIDModel
 from wotd.assignment.batches import Choices
 from wotd.assignment.local import assign_here
-from wotd.assignment.on_ray import ModelPlan, _runs, _Worker, assign_on_ray
+from wotd.assignment.on_ray import ModelPlan, _answers_of, _runs, _Worker, assign_on_ray
 from wotd.assignment.shards import Job, Pair, find_pairs, made_by
 from wotd.errors import InputError, VectorsError
 
@@ -147,6 +147,26 @@ def test_what_cannot_be_read_is_one_sentence(by_vector, tmp_path, cluster, threa
         assign_on_ray(*job_of(by_vector, tmp_path / "in", tmp_path / "out"), plan, address=cluster.address)
     assert set(threads_left) <= {"Prefetcher"}
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_nothing_is_asked_for_any_more_when_answers_are_left() -> None:
+    """However late a thread of Ray Data sees that it should end."""
+    given_up = threading.Event()
+    thread = threading.Thread(target=lambda: (given_up.wait(), time.sleep(0.3)), name="iter_threaded", daemon=True)
+
+    class Answers:
+        def iter_batches(self, **_: object) -> Iterator[pa.Table]:
+            thread.start()
+            try:
+                while True:
+                    yield pa.table({"answer": [{"n": 1}, {"n": 2}]})
+            finally:
+                given_up.set()
+
+    with _answers_of(Answers()) as answers:
+        assert [next(answers)["n"] for _ in range(3)] == [1, 2, 1]
+    assert given_up.is_set()
+    assert not thread.is_alive()
 
 
 def test_a_worker_that_finds_another_model_writes_nothing(by_vector, vectors, tmp_path):
