@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_worker import corpus, started, told
+from cache_worker import corpus, meetings_of, started, told
 from fake_embedder import FakeEmbedder, expected
 
 from wotd.embeddings import EmbeddingCache
@@ -124,7 +124,9 @@ def test_others_go_on_with_what_a_killed_process_had_claimed(root: Path, home: P
 def test_processes_with_the_same_texts_share_the_work(root: Path, home: Path, number: int) -> None:
     texts = corpus(600)
     orders = [texts[turn * 100 :] + texts[: turn * 100] for turn in range(number)]
-    processes = [started(root, home, str(turn), order, seconds_a_text=0.001) for turn, order in enumerate(orders)]
+    # All embed at once so many times, however late the machine starts one of them: a third of an even share.
+    meetings = meetings_of(number, times=600 // SHARD_ROWS // number // 3 + 1)
+    processes = [started(root, home, str(turn), order, meetings=meetings) for turn, order in enumerate(orders)]
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * number
