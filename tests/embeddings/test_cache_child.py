@@ -1,12 +1,10 @@
-"""Another process at the cache: it dies at each moment of writing, is waited for, or runs out of room."""
+"""Another process at the cache: it dies at each moment of writing, or runs out of room."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,7 @@ import os, signal
 import numpy as np
 from fake_embedder import FakeEmbedder
 from wotd.embeddings import EmbeddingCache, shard_file
-root, out, count, seconds, die_at = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+root, out, count, die_at = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 synced, real = 0, os.fsync
 def fsync(descriptor):
     global synced
@@ -38,7 +36,7 @@ def fsync(descriptor):
         os.kill(os.getpid(), signal.SIGKILL)
     real(descriptor)
 os.fsync = fsync
-embedder = FakeEmbedder(seconds_a_text=seconds)
+embedder = FakeEmbedder()
 texts = [f"text number {number}" for number in range(count)]
 try:
     result = EmbeddingCache(root, shard_rows=20).embed(embedder, texts)
@@ -50,8 +48,8 @@ print(result.computed, len(embedder.seen))
 """.replace("HERE", repr(str(Path(__file__).parent)))
 
 
-def child(root: Path, out: Path, *, count: int, seconds: float = 0.0, die_at: int = 0) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", CHILD, str(root), str(out), str(count), str(seconds), str(die_at)]
+def child(root: Path, out: Path, *, count: int, die_at: int = 0) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", CHILD, str(root), str(out), str(count), str(die_at)]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
@@ -69,25 +67,12 @@ def test_a_writer_killed_in_mid_write_leaves_nothing_half_written(tmp_path: Path
     assert not list((tmp_path / "cache").glob("embeddings/*/.tmp-*")), "what the dead left is swept up"
 
 
-def test_waiting_for_another_process_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "wotd.embeddings")
-    process = child(tmp_path, tmp_path / "out.npy", count=100, seconds=0.04)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("embeddings/*/.lock")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    result = EmbeddingCache(tmp_path, shard_rows=20).embed(FakeEmbedder(), TEXTS)
-    process.communicate(timeout=60)
-    assert result.computed == 80, "all but what the other has taken on is done meanwhile"
-    assert "another process is embedding 20 texts" in caplog.text
-
-
 @pytest.mark.parametrize("there", [0, 1])
 def test_a_full_disk_is_one_clear_sentence(tmp_path: Path, there: int) -> None:
     EmbeddingCache(tmp_path).embed(FakeEmbedder(), TEXTS[:there])
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
     code = CHILD.replace("import resource, sys", f"{limit}\nimport sys")
-    arguments = [sys.executable, "-c", code, str(tmp_path), str(tmp_path / "out.npy"), "100", "0", "0"]
+    arguments = [sys.executable, "-c", code, str(tmp_path), str(tmp_path / "out.npy"), "100", "0"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert "EmbeddingError the embedding cache" in done.stdout

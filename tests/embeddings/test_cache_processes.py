@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -136,6 +137,25 @@ def test_processes_with_the_same_texts_share_the_work(root: Path, home: Path, nu
     shares = [len(told(home, str(turn))) for turn in range(number)]
     assert min(shares) >= 600 / number / 3, f"the shares of the processes were {shares}"
     check_whole(root, texts)
+
+
+def test_who_waits_for_another_process_says_so(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [meeting] = meetings_of(2, times=1)
+    other = started(root, home, "other", corpus(100), meetings=[meeting])
+    while not told(home):
+        time.sleep(0.001)
+    said: list[str] = []
+
+    def info(message: str, *values: object) -> None:
+        said.append(message % values)
+        meeting.wait()  # the other goes on only now
+
+    monkeypatch.setattr(logging.getLogger("wotd.embeddings.computation"), "info", info)
+    result = EmbeddingCache(root, SHARD_ROWS).embed(FakeEmbedder(), corpus(100))
+    other.join(60)
+    assert (result.computed, other.exitcode) == (80, 0), "all but what the other has taken on is done meanwhile"
+    [line] = said
+    assert line.startswith("another process is embedding 20 texts into ")
 
 
 def test_processes_with_some_texts_in_common_embed_each_once(root: Path, home: Path) -> None:

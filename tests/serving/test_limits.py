@@ -138,7 +138,7 @@ def test_bodies_of_all_requests_together_are_bounded(model: SemanticIDModel) -> 
     body = json.dumps(SEA).encode().ljust(1000)
     with running(create_app(model, settings)) as url, connected(url) as slow:
         slow.sendall(head % 1000 + body[:990])
-        time.sleep(0.2)
+        until(lambda: httpx.post(f"{url}/encode", content=body).status_code != 200)  # as soon as that has been read
         refused = httpx.post(f"{url}/encode", content=body)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "busy with other large requests" in refused.json()["detail"]
@@ -176,7 +176,7 @@ def test_who_goes_away_gives_up_his_place(model: SemanticIDModel, monkeypatch) -
 def test_too_many_connections_are_refused_as_everything_is(model: SemanticIDModel) -> None:
     with running(create_app(model), limit_concurrency=3) as url:
         held = [connected(url) for _ in range(3)]
-        time.sleep(0.1)
+        until(lambda: httpx.get(f"{url}/ping").status_code != 200)  # as soon as all of them have been accepted
         refused = httpx.get(f"{url}/ping")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "busy with other clients" in refused.json()["detail"]
