@@ -15,8 +15,8 @@ from fastapi.testclient import TestClient
 
 from wotd import SemanticID, SemanticIDModel
 from wotd.artifacts import SCHEMA
+from wotd.encoded import EncodedText
 from wotd.evaluation import evaluate
-from wotd.inference import EncodedText
 from wotd.serving import create_app
 
 EARLIER = Path(__file__).parent / "fixtures" / "earlier_artifacts"

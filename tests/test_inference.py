@@ -25,8 +25,9 @@ from wotd.embeddings import SentenceTransformerEmbedder
 from wotd.embeddings.lsa import LSAEmbedder
 from wotd.embeddings.verification import LEAST_COSINES, Fidelity
 from wotd.errors import ArtifactError, EmbeddingError, InputError, VectorsError
-from wotd.inference import MAX_TEXT_CHARACTERS, SemanticIDModel
+from wotd.inference import SemanticIDModel
 from wotd.semantic_ids import SemanticID
+from wotd.text_checks import MAX_TEXT_CHARACTERS
 
 pytest_plugins = ("artifact_fixtures",)
 

@@ -34,13 +34,14 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "wotd.charts",
             "wotd.passage_map",
             "wotd.id_index",
+            "wotd.id_names",
             "wotd.library",
             "wotd.concordance",
             "wotd.runs",
         ),
     ),
     ("frameworks", ("wotd.module", "wotd.data", "wotd.callbacks")),
-    ("composition / using", ("wotd.inference", "wotd.evaluation", "wotd.alignment", "wotd.assignment")),
+    ("composition / using", ("wotd.inference", "wotd.encoded", "wotd.evaluation", "wotd.alignment", "wotd.assignment")),
     (
         "composition / training",
         (
@@ -65,6 +66,7 @@ BESIDE = (
     "wotd.provenance",
     "wotd.redaction",
     "wotd.replacing",
+    "wotd.text_checks",
 )
 
 DOORS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wotd.inference import EncodedText, SemanticIDModel
+    from wotd.encoded import EncodedText
+    from wotd.inference import SemanticIDModel
     from wotd.library import Neighbor
     from wotd.pipeline import TrainingResults, train_wotd_pipeline
     from wotd.semantic_ids import SemanticID
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "EncodedText": "wotd.inference",
+    "EncodedText": "wotd.encoded",
     "Neighbor": "wotd.library",
     "SemanticID": "wotd.semantic_ids",
     "SemanticIDModel": "wotd.inference",

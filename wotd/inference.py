@@ -6,11 +6,9 @@ refused unless its fingerprint and its vector of a probe sentence are those in t
 
 from __future__ import annotations
 
-import difflib
 import logging
 import operator
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -25,85 +23,24 @@ from wotd.concordance import Word
 from wotd.embeddings.embedder import Embedder, load_embedder
 from wotd.embeddings.verification import verify_embedder
 from wotd.embeddings.views import TextView
+from wotd.encoded import EncodedRows, EncodedText
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError, UnknownWorkError, VectorsError
 from wotd.hub import open_artifacts
+from wotd.id_names import IDNames
 from wotd.library import Branch, Library, Neighbor, Passages, Tree, WordFound, WordGroup
 from wotd.providers.text import reading_ease
 from wotd.semantic_ids import IDPattern, SemanticID
 from wotd.taxonomy import Fact
+from wotd.text_checks import check_text
 
 MEASURED = "reading_ease"
 """The fact of a work that can be measured on any text."""
-
-MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
-"""The longest text that is taken, in characters; an embedding model reads a few thousand at most."""
 
 _CHUNK_ROWS = 16384
 _TEXTS_AT_ONCE = 256
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class EncodedText:
-    """What the model says of one text.
-
-    Attributes:
-        code: one index per level, or fewer where ``min_confidence`` cut it short.
-        id: its text form.
-        names: names of the codes, level by level; indices as text where levels have no names.
-        confidence: probability of each index given the level's input, 0 to 1; calibrated on levels that labels
-            teach, elsewhere a softmax of distances in units of the gap between the two nearest codes.
-        out_of_domain: whether the text lies farther from what the model was trained on than 95 % of unseen
-            passages do; None where it never saw any to compare with.
-        error: squared error of the code's reconstruction over the variance of the training data.
-        facts: what the taxonomy's rules say of the passage itself, for each level that rests on what can be
-            measured on it: level, fact, value, and the code and name that the rule gives. A code is what the model
-            takes the work for; a fact is what these very words measure.
-    """
-
-    code: list[int]
-    id: str
-    names: list[str]
-    confidence: list[float]
-    out_of_domain: bool | None
-    error: float
-    facts: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain data, as JSON lines carry it."""
-        return asdict(self)
-
-    def confident(self, min_confidence: float | None) -> EncodedText:
-        """The same, its ID cut before the first level that is less sure than this; None cuts nothing."""
-        if min_confidence is None:
-            return self
-        depth = next((level for level, sure in enumerate(self.confidence) if sure < min_confidence), len(self.code))
-        return replace(
-            self,
-            code=self.code[:depth],
-            id=str(SemanticID(tuple(self.code[:depth]))),
-            names=self.names[:depth],
-            confidence=self.confidence[:depth],
-        )
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """What the model says of N rows, as arrays; see :class:`EncodedText`.
-
-    Attributes:
-        codes: int64 N×L.
-        confidence: float64 N×L, six digits.
-        error: float64 N, six digits.
-        out_of_domain: bool N; None where the model never saw any rows to compare with.
-    """
-
-    codes: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    error: NDArray[np.float64]
-    out_of_domain: NDArray[np.bool_] | None
 
 
 class SemanticIDModel:
@@ -179,10 +116,11 @@ class SemanticIDModel:
     @property
     def level_names(self) -> tuple[str, ...]:
         """Names of the levels; ``level_0`` … where they are free."""
-        taxonomy = self.artifacts.taxonomy
-        if self.artifacts.named and taxonomy is not None:
-            return taxonomy.level_names
-        return tuple(f"level_{level}" for level in range(len(self.level_sizes)))
+        return self._names.levels
+
+    @cached_property
+    def _names(self) -> IDNames:
+        return IDNames(self.level_sizes, self.artifacts.taxonomy if self.artifacts.named else None)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -255,7 +193,7 @@ class SemanticIDModel:
     def _embed(self, texts: Sequence[str], *, first: int) -> NDArray[np.float32]:
         """Rows of texts of which the first has that position among all that were given."""
         for position, text in enumerate(texts, first):
-            check_text(text, position)
+            check_text(text, f"text {position}")
         return self.view.embed(list(texts))
 
     def encode(self, texts: str | Sequence[str], *, min_confidence: float | None = None) -> list[EncodedText]:
@@ -327,13 +265,7 @@ class SemanticIDModel:
 
     def names(self, semantic_id: SemanticID) -> list[str]:
         """Names of the codes of an ID or a prefix, level by level; indices as text where levels have no names."""
-        taxonomy = self.artifacts.taxonomy
-        if self.artifacts.named and taxonomy is not None:
-            levels = len(self.level_sizes)
-            return taxonomy.describe(semantic_id.indices[:levels]) + [
-                str(rank) for rank in semantic_id.indices[levels:]
-            ]
-        return [str(index) for index in semantic_id]
+        return self._names.of(semantic_id)
 
     def encode_vectors(self, vectors_ND: NDArray[np.floating]) -> NDArray[np.int64]:
         """Codes of rows as :meth:`embed` gives them (N×(D+F), float32 or float16, may be memory-mapped), int64 N×L.
@@ -452,26 +384,11 @@ class SemanticIDModel:
         sizes = self.level_sizes
         suffixed = len(begun) == len(sizes) + 1 == self.library.id_levels
         (IDPattern(begun.indices[: len(sizes)]) if suffixed else begun).check_sizes(sizes)
-        chosen = [*begun.indices, *[None] * (len(sizes) - len(begun))]
-        for name, wanted in levels.items():
-            level = _place(name, self.level_names, "level")
-            codes = self.code_names(level)
-            index = int(wanted) if str(wanted).isdecimal() and str(wanted) not in codes else None
-            if index is None:
-                index = _place(str(wanted), codes, name)
-            elif index >= len(codes):
-                raise InputError(f"{name} is {wanted}; expected 0 to {len(codes) - 1}, or a name.")
-            if chosen[level] not in (None, index):
-                raise InputError(f"{name} is to be both {codes[chosen[level] or 0]} and {codes[index]}; expected one.")
-            chosen[level] = index
-        return IDPattern(tuple(chosen))
+        return self._names.narrowed(begun, levels)
 
     def code_names(self, level: int) -> tuple[str, ...]:
         """Names of all codes of a level; indices as text where levels have no names."""
-        taxonomy = self.artifacts.taxonomy
-        if self.artifacts.named and taxonomy is not None:
-            return taxonomy.levels[level].codes
-        return tuple(map(str, range(self.level_sizes[level])))
+        return self._names.codes(level)
 
     def works(self, pattern: str | IDPattern = "") -> list[dict[str, Any]]:
         """Corpus ID, title, author and ID of the works whose own ID matches.
@@ -490,20 +407,13 @@ class SemanticIDModel:
         entry = self.library.work(corpus)
         if entry is None:
             raise UnknownWorkError(f"corpus is {corpus[:200]!r}; these artifacts know no work of that ID.")
+        taxonomy = self.artifacts.taxonomy
         return {
             "corpus": corpus,
             **entry,
             "names": self.names(SemanticID(tuple(entry.get("code") or ()))),
-            "label_names": self._label_names(entry.get("label") or []),
+            "label_names": [] if taxonomy is None else taxonomy.describe_label(entry.get("label") or []),
         }
-
-    def _label_names(self, label: Sequence[int | None]) -> list[str | None]:
-        """Names of a label's codes; the number where it is a rank, of which there may be more than codes."""
-        levels = self.artifacts.taxonomy.levels if self.artifacts.taxonomy is not None else ()
-        return [
-            None if code is None else str(code) if level.ranked else level.codes[code]
-            for level, code in zip(levels, label, strict=False)
-        ]
 
     def passages(
         self,
@@ -621,39 +531,6 @@ class SemanticIDModel:
 def _rounded(values: torch.Tensor) -> NDArray[np.float64]:
     """In six digits, as people read them."""
     return np.round(values.cpu().double().numpy(), 6)
-
-
-def _place(wanted: str, names: Sequence[str], what: str) -> int:
-    """Where a name stands among others, whatever its case and however its words are joined."""
-    plain = [_plain(name) for name in names]
-    if _plain(wanted) in plain:
-        return plain.index(_plain(wanted))
-    near = difflib.get_close_matches(_plain(wanted), plain, n=1, cutoff=0.5)
-    hint = f"; the nearest is {names[plain.index(near[0])]}" if near else ""
-    listed = names if len(names) <= 16 else (*names[:3], "…", names[-1])
-    raise InputError(f"{what} is {wanted[:80]!r}, and there are {', '.join(listed)}{hint}.")
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
-
-
-def check_text(text: Any, position: int = 0) -> None:
-    """Refuse what cannot be a text.
-
-    Raises:
-        InputError: naming its position and what is wrong with it.
-    """
-    if not isinstance(text, str):
-        raise InputError(f"text {position} is a {type(text).__name__}; expected a string.")
-    if not text.strip():
-        raise InputError(f"text {position} is {'empty' if not text else 'blank'}; expected words.")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise InputError(f"text {position} has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} are taken.")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(f"text {position} has a lone surrogate at {error.start}; expected valid Unicode.") from error
 
 
 def _whole_numbers(code: Iterable[Any]) -> tuple[int, ...]:

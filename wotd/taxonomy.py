@@ -222,6 +222,13 @@ class Taxonomy:
                 raise ConfigurationError(f"{level.name} is {index}; expected 0 to {level.size - 1}.")
         return [level.codes[index] for level, index in zip(self.levels, code, strict=False)]
 
+    def describe_label(self, label: Sequence[int | None]) -> list[str | None]:
+        """Names of a label's codes: None where it has none; the number of a rank, which may go beyond the codes."""
+        return [
+            None if code is None else str(code) if level.ranked else level.codes[code]
+            for level, code in zip(self.levels, label, strict=False)
+        ]
+
     def label_works(
         self,
         works: Iterable[tuple[str, Facts]],

@@ -11,7 +11,8 @@ import pytest
 from invented_works import invented_works
 
 from wotd.deployment.package import package
-from wotd.inference import EncodedText, SemanticIDModel
+from wotd.encoded import EncodedText
+from wotd.inference import SemanticIDModel
 
 TEXTS = [
     "The rose, the lark\nand the moonlight.",

@@ -15,8 +15,8 @@ from fuzz_target import Target, provided
 from wotd.cli.inputs import file_source
 from wotd.cli.matrices import open_codes
 from wotd.data.vectors import open_vectors
-from wotd.inference import check_text
 from wotd.providers.literature.files import Files
+from wotd.text_checks import check_text
 
 _TABLE_BYTES = 50_000
 """Ten thousand rows of a letter each, all of them works."""
@@ -24,7 +24,7 @@ _TABLE_BYTES = 50_000
 
 def targets() -> list[Target]:
     """All of them."""
-    check_text("so that all that it needs is imported")
+    check_text("so that all that it needs is imported", "text")
     lines = [*json_values(), *(b'{"text": "x", "id": %b}' % value for value in json_values() if value)]
     packed = parquets()
     readers = {"files provider": _provider, "input": _source}

@@ -13,12 +13,14 @@ from wotd.assignment.columns import CodeColumns, sure_depths
 from wotd.assignment.schemas import CODE, FACTS, SURENESS, row_schema
 from wotd.assignment.vectors import bad_row, check_width, vectors_of
 from wotd.errors import InputError, VectorsError
+from wotd.text_checks import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from wotd.inference import EncodedRows, SemanticIDModel
+    from wotd.encoded import EncodedRows
+    from wotd.inference import SemanticIDModel
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Assigner:
         present = [not _is_blank(text) for text in texts]
         for row, text in enumerate(texts):
             if present[row]:
-                check_text_at(text, place(row))
+                check_text(text, f"{place(row)}: the text")
         given = [text for text, there in zip(texts, present, strict=True) if there]
         return np.asarray(present, dtype=bool), given, self.model.embed(given)
 
@@ -166,20 +168,6 @@ class Assigner:
     @cached_property
     def _columns(self) -> CodeColumns:
         return CodeColumns(self.model)
-
-
-def check_text_at(text: Any, place: str) -> None:
-    """Refuse what cannot be a text.
-
-    Raises:
-        InputError: naming its place.
-    """
-    from wotd.inference import check_text
-
-    try:
-        check_text(text)
-    except InputError as error:
-        raise InputError(f"{place}: the {str(error).replace('text 0', 'text', 1)}") from error
 
 
 def _is_blank(text: Any) -> bool:

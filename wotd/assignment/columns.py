@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from wotd.inference import EncodedRows, SemanticIDModel
+    from wotd.encoded import EncodedRows
+    from wotd.inference import SemanticIDModel
 
 
 class CodeColumns:

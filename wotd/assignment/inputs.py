@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
-from wotd.assignment.batches import check_text_at
 from wotd.assignment.row_groups import RowGroups, open_parquet
 from wotd.assignment.schemas import schema_of
 from wotd.assignment.vectors import check_origin, check_width, read_header
 from wotd.errors import InputError
 from wotd.hub.folders import Folder
 from wotd.providers.literature.rows import Csv, JsonLines, Lines, Row, Table
+from wotd.text_checks import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,7 +172,7 @@ class RowFile(InputFile):
             if text is _MISSING:
                 self._check_column(row.cells, table.place(row.number))
             elif text is not None and not isinstance(text, str):
-                check_text_at(text, table.place(row.number))
+                check_text(text, f"{table.place(row.number)}: the text")
             yield row
 
     def _table(self) -> Table:

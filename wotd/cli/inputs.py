@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from wotd.assignment.schemas import schema_of
 from wotd.errors import InputError
 from wotd.progress import shown
+from wotd.text_checks import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -248,12 +249,10 @@ def checked_text(fields: Mapping[str, Any], column: str, place: str) -> str:
     Raises:
         InputError: if there is none, or it is blank, too long or no valid Unicode.
     """
-    from wotd.assignment.batches import check_text_at
-
     if column not in fields:
         found = ", ".join(list(fields)[:8]) or "none"
         raise InputError(f"{place} has no field '{column}' (its fields: {found}); --text-column names another.")
-    check_text_at(fields[column], place)
+    check_text(fields[column], f"{place}: the text")
     return str(fields[column])
 
 

@@ -24,9 +24,9 @@ from typing import ParamSpec, TypeVar
 import torch
 
 from wotd import SemanticIDModel
+from wotd.encoded import EncodedText
 from wotd.encoders import SemanticEncoder
 from wotd.errors import ArtifactError, InputError
-from wotd.inference import EncodedText
 from wotd.serving.formats import read_request, status_of, written
 from wotd.serving.payload import TextsRequest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from wotd.inference import EncodedText
+from wotd.encoded import EncodedText
 from wotd.library import Neighbor
 
 

@@ -19,9 +19,10 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 
+from wotd.encoded import EncodedText
 from wotd.errors import InputError
-from wotd.inference import EncodedText, check_text
 from wotd.serving.payload import MalformedError, TextsRequest, checked, read_json, read_texts
+from wotd.text_checks import check_text
 
 JSON, JSON_LINES, CSV, PLAIN = "application/json", "application/jsonlines", "text/csv", "text/plain"
 
@@ -100,7 +101,7 @@ def _lines(text: str) -> list[str]:
         row = read_json(line, f"line {number}")
         if not isinstance(row, dict) or set(row) != {"text"}:
             raise InputError(f'line {number} is no object with a text alone; expected {{"text": "…"}}.')
-        check_text(row["text"], len(texts))
+        check_text(row["text"], f"text {len(texts)}")
         texts.append(row["text"])
     return texts
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wotd.errors import InputError
-from wotd.inference import check_text
 from wotd.semantic_ids import SemanticID
+from wotd.text_checks import check_text
 
 MAX_NEIGHBORS = 1000
 
@@ -109,7 +109,7 @@ def read_neighbors(body: bytes) -> NeighborsRequest:
     data = _read_object(body, NEIGHBORS_SCHEMA)
     if "text" not in data:
         raise InputError("the body needs text, a string.")
-    check_text(data["text"])
+    check_text(data["text"], "text")
     k = data.get("k", 10)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_NEIGHBORS:
         raise InputError(f"k is {_kind(k)}; expected a whole number from 1 to {MAX_NEIGHBORS}.")
@@ -141,7 +141,7 @@ def checked(texts: list[Any]) -> list[str]:
     if not texts:
         raise InputError("texts is an empty list; expected at least one text.")
     for position, text in enumerate(texts):
-        check_text(text, position)
+        check_text(text, f"text {position}")
     return texts
 
 

@@ -18,8 +18,9 @@ from anyio import to_thread
 from numpy.typing import NDArray
 
 from wotd.artifacts import CONFIG, WEIGHTS
+from wotd.encoded import EncodedText
 from wotd.errors import InputError, WOTDError
-from wotd.inference import EncodedText, SemanticIDModel
+from wotd.inference import SemanticIDModel
 from wotd.serving.batching import Batcher, BusyError
 from wotd.serving.metrics import Metrics
 from wotd.serving.settings import ServerSettings
