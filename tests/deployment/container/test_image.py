@@ -217,8 +217,8 @@ def test_compose_and_image_agree(compose: dict[str, Any], instructions: list[tup
 
 def test_make_builds_and_starts_them() -> None:
     def planned(*arguments: str) -> str:
-        done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-        return done.stdout
+        command = ["make", "-n", "--no-print-directory", *arguments]  # which make names where make runs the tests
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert fnmatch.fnmatch(planned("image").strip(), "docker build --file wotd/deployment/container/Dockerfile * .")
     assert "compose.gpu.yaml" not in planned("up")
