@@ -255,6 +255,7 @@ def parquets() -> list[bytes]:
         file(pa.table({"text": pa.array(["x" * 3000] * 100_000).dictionary_encode()}), compression="zstd"),
         file(pa.table({"text": ["x" * 1_000_000] * 250}), compression="zstd"),
         file(pa.table({f"c{n}": [n] for n in range(3000)})),
+        file(pa.table({"text": [words], "name": ["a"]}), store_schema=False).replace(b"name", b"\x80ame"),
         b"PAR1PAR1",
         b"PAR1\xff\xff\xff\x7fPAR1",
         b"PAR1" + b"\x15" * 1000 + struct.pack("<I", 1000) + b"PAR1",

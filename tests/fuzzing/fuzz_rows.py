@@ -1,4 +1,4 @@
-"""Targets: tables of texts, as a provider and as the shell read them, and arrays."""
+"""Targets: tables of texts, as a provider, the shell and assignment read them, and arrays."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from fuzz_hostile_files import arrays, parquets
 from fuzz_hostile_texts import csv_tables, json_values, prose
 from fuzz_target import Target, provided
 
+from wotd.assignment.inputs import input_file
 from wotd.cli.inputs import file_source
 from wotd.cli.matrices import open_codes
 from wotd.data.vectors import open_vectors
+from wotd.hub.folders import open_folder
 from wotd.providers.literature.files import Files
 from wotd.text_checks import check_text
 
@@ -27,7 +29,7 @@ def targets() -> list[Target]:
     check_text("so that all that it needs is imported", "text")
     lines = [*json_values(), *(b'{"text": "x", "id": %b}' % value for value in json_values() if value)]
     packed = parquets()
-    readers = {"files provider": _provider, "input": _source}
+    readers = {"files provider": _provider, "input": _source, "assigned": _assigned}
     tables = [
         Target(f"{name}, {suffix[1:]}", kind, partial(read, suffix), sound, hostile, max_bytes=_TABLE_BYTES)
         for name, read in readers.items()
@@ -36,7 +38,7 @@ def targets() -> list[Target]:
             (".csv", "csv", seeds.tables(), csv_tables()),
             (".parquet", "parquet", packed[:10], packed if read is _provider else packed[:10] + packed[13:]),
         )
-    ]  # the shell streams what is long, which takes as long as it is
+    ]  # the others stream what is long, which takes as long as it is
     return [
         *tables,
         Target("input, txt", "text", partial(_source, ".txt"), seeds.lines(), prose()[:60]),
@@ -57,6 +59,15 @@ def _source(suffix: str, case: bytes, folder: Path) -> None:
     source.count()
     for text, _ in source.texts():
         text.encode()
+
+
+def _assigned(suffix: str, case: bytes, folder: Path) -> None:
+    (folder / f"texts{suffix}").write_bytes(case)
+    file = input_file(open_folder(folder, "--input"), f"texts{suffix}", "text", None)
+    survey = file.survey(16, artifacts=None)  # which are asked of vectors alone
+    for piece in survey.pieces:
+        for window in file.windows(piece, survey.schema):
+            window.place(len(window.table) - 1)
 
 
 def _vectors(case: bytes, folder: Path) -> None:

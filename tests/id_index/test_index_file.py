@@ -137,9 +137,11 @@ def test_an_index_that_cannot_be_built_leaves_the_old_one(tmp_path: Path, codes:
     before = (tmp_path / "index").read_bytes()
     (tmp_path / "ids").mkdir()
     write_table(tmp_path / "ids" / "a.parquet", [([1, 2], "x")])
-    (tmp_path / "ids" / "b.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(InputError, match=r"b\.parquet is no readable Parquet file"):
-        build_id_index(tmp_path / "ids", tmp_path / "index")
+    sound = (tmp_path / "ids" / "a.parquet").read_bytes()
+    for bad in (b"PAR1 and then nothing", sound.replace(b"title", b"\x80itle")):
+        (tmp_path / "ids" / "b.parquet").write_bytes(bad)
+        with pytest.raises(InputError, match=r"b\.parquet is no readable Parquet file"):
+            build_id_index(tmp_path / "ids", tmp_path / "index")
     assert (tmp_path / "index").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.npy", "ids", "index"]
 

@@ -91,8 +91,8 @@ def test_stops_without_end_take_no_long(stops):
 
 def test_sentences_of_a_long_list_of_abbreviations_take_no_long():
     start = time.process_time()
-    assert len(sentences("Mr. A. " * 20_000)) == 1
-    assert time.process_time() - start < 5
+    assert len(sentences("Mr. A. " * 100_000)) == 1
+    assert time.process_time() - start < 5  # one; copying all that went before each takes half a minute
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ class ParquetFile(InputFile):
         try:
             with self.folder.telling(self.path):
                 yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names of columns
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(f"{self.name} cannot be read as Parquet: {reason}.") from error
 

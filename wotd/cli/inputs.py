@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -19,6 +20,7 @@ from wotd.text_checks import check_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
     from wotd.providers.literature.rows import Readable, Table
 
@@ -173,33 +175,36 @@ class Parquet(TextSource):
         Raises:
             InputError: if the file cannot be read.
         """
-        number = 0
         from wotd.providers.literature.rows import rows_at_once
 
-        with self._open() as file:
-            batches = file.iter_batches(rows_at_once(file.metadata))
-            for fields in _arrow_errors(self.name, (row for batch in batches for row in batch.to_pylist())):
-                number += 1
-                yield Record(f"{self.name} row {number}", fields)
+        number = 0
+        with self._opened() as file:
+            for batch in file.iter_batches(rows_at_once(file.metadata)):
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Record(f"{self.name} row {number}", fields)
 
     def schema(self) -> pa.Schema:
         """As the file says."""
-        with self._open() as file:
+        with self._opened() as file:
             return file.schema_arrow.remove_metadata()
 
     def count(self) -> int:
         """As the file says."""
-        with self._open() as file:
+        with self._opened() as file:
             return int(file.metadata.num_rows)
 
-    def _open(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[parquet.ParquetFile]:
         import pyarrow as pa
         from pyarrow import parquet
 
         try:
-            return parquet.ParquetFile(self._path)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.name} cannot be read as Parquet: {_first_line(error)}") from error
+            with parquet.ParquetFile(self._path) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names of columns, too
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(f"{self.name} cannot be read as Parquet: {reason}.") from error
 
 
 def text_source(given: Sequence[str] | None, path: Path | None, text_column: str = "text") -> TextSource:
@@ -263,16 +268,3 @@ def _line_ends(path: Readable) -> int | None:
     with path.open("rb") as file:
         chunks: Iterator[bytes] = iter(lambda: file.read(_CHUNK_BYTES), b"")
         return sum(chunk.count(b"\n") for chunk in chunks)
-
-
-def _arrow_errors(name: str, items: Iterable[Any]) -> Iterator[Any]:
-    import pyarrow as pa
-
-    try:
-        yield from items
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name} cannot be read as Parquet: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."

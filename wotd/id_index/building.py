@@ -250,7 +250,7 @@ def _table_parts(file: Path, code_column: str, name_column: str | None) -> Itera
             for batch in table.iter_batches(_ROWS, columns=columns):
                 names = None if name_column is None else _texts(batch.column(name_column), name_column, file)
                 yield _raised(batch.column(code_column), file), names
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names of columns
         raise InputError(f"{file} is no readable Parquet file: {' '.join(str(error).split())[:200]}.") from error
 
 

@@ -32,7 +32,7 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_NUMBER = re.compile(r"\b(?:nos?|arts?)\.$", re.IGNORECASE)
-_LONGEST_ABBREVIATION = 16
+_LONGEST_ABBREVIATION = len(" monsieur.")
 _CLAUSE_END = re.compile(r"(?<=[;:,\u2014])\s+")
 _HYPHEN = re.compile(r"[-\u2010\u2011]")
 _VOWELS = re.compile(r"[aeiouy]+")
@@ -74,19 +74,20 @@ def sentences(text: str) -> list[str]:
     """Sentences with their closing quotes; abbreviations and initials do not end one."""
     found, start = [], 0
     for match in _SENTENCE_END.finditer(text):
-        head = text[start : match.end()].rstrip()
-        stop = match.group()
-        if stop.startswith(".") and not stop.startswith("..") and _abbreviates(head, text[match.end()]):
+        stop = match.group().rstrip()
+        end = match.start() + len(stop)
+        # No more than the tail is looked at: a sentence may be of nothing but abbreviations.
+        tail = text[max(start, end - _LONGEST_ABBREVIATION) : end]
+        if stop.startswith(".") and not stop.startswith("..") and _abbreviates(tail, text[match.end()]):
             continue
-        found.append(head)
+        found.append(text[start:end])
         start = match.end()
     tail = text[start:].strip()
     return [*found, tail] if tail else found
 
 
-def _abbreviates(head: str, following: str) -> bool:
+def _abbreviates(tail: str, following: str) -> bool:
     """Whether the stop at the end of a text marks an abbreviation; "no." is one only before a number."""
-    tail = head[-_LONGEST_ABBREVIATION:]
     return bool(_ABBREVIATION.search(tail)) or (following.isdigit() and bool(_BEFORE_NUMBER.search(tail)))
 
 

@@ -269,7 +269,9 @@ def _copy(path: Path, wanted: Collection[str], stream: BinaryIO) -> list[str]:
                         f"{path.name} unpacks to over {MAX_RATIO} times its size; no texts are that alike."
                     )
     except UnicodeError as error:
-        raise CorpusError(f"{path.name}: a column of bytes is not UTF-8; expected text columns in UTF-8.") from error
+        raise CorpusError(
+            f"{path.name}: a column of bytes, or the name of one, is not UTF-8; expected UTF-8."
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise CorpusError(f"{path.name} cannot be read as Parquet: {first_line(error)}") from error
     return columns
