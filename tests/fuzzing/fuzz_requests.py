@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -121,12 +122,12 @@ def _overrides(case: bytes, _: Path) -> None:
 def _limited(case: bytes, _: Path) -> None:
     """A body in parts, announced as the first line says, through the limits of the server."""
     announced, *parts = case.split(b"\n")
-    messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    messages = deque({"type": "http.request", "body": part, "more_body": True} for part in parts)
     messages.append({"type": "http.request", "body": b"", "more_body": False})
     statuses: list[int] = []
 
     async def receive() -> Any:
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
+        return messages.popleft() if messages else {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -182,7 +183,8 @@ def main() -> None:
             if case is not None:
                 sys.stdout.write(f"{session.replay(target, case) or 'nothing amiss'}\n")
                 continue
-            said = session.target(target, math.ceil(asked.examples * target.share), asked.seed)
+            with redirect_stdout(sys.stderr):  # where hypothesis warns
+                said = session.target(target, math.ceil(asked.examples * target.share), asked.seed)
             sys.stdout.write(json.dumps(said) + "\n")
             sys.stdout.flush()
         os.chdir(findings)

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 MIN_WORDS = 20
 TARGET_WORDS = 65
@@ -26,13 +27,23 @@ _SENTENCE_END = re.compile(
     r"(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\]\u00bb\u203a*]*(?:\s+|(?=[\u2014\u2e3a\u2e3b]|--))"
     r"(?=[\"'\u201c\u2018\u2019(\[\u00ab\u2014\u2e3a\u2e3b\u2013-]*[^\W\d_a-z]|[\"'\u201c\u2018(]*\d)"
 )
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|messrs|mme|mlle|dr|st|sr|jr|rev|hon|prof|gen|col|capt|lieut|lt|sergt|sgt|esq|vol|ch|chap"
-    r"|fig|cf|viz|vs|etc|ed|pp|p|i\.e|e\.g|a\.m|p\.m|bk|sec|sect|monsieur)|(?:^|[\s(\"\u201c\u2018.])[^\W\d_])\.$",
-    re.IGNORECASE,
+_ABBREVIATIONS = (
+    *("mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "st", "sr", "jr", "rev", "hon", "prof", "gen", "col", "capt"),
+    *("lieut", "lt", "sergt", "sgt", "esq", "vol", "ch", "chap", "fig", "cf", "viz", "vs", "etc", "ed", "pp", "p"),
+    *("i.e", "e.g", "a.m", "p.m", "bk", "sec", "sect", "monsieur"),
 )
-_BEFORE_NUMBER = re.compile(r"\b(?:nos?|arts?)\.$", re.IGNORECASE)
-_LONGEST_ABBREVIATION = len(" monsieur.")
+_BEFORE_NUMBER = ("no", "nos", "art", "arts")
+_LONGEST_ABBREVIATION = 1 + max(map(len, _ABBREVIATIONS)) + 1
+"""With the character before it and its stop."""
+
+
+def _turned(words: Iterable[str]) -> str:
+    return "|".join(re.escape(word[::-1]) for word in words)
+
+
+# Both read a text backwards from its end, where they need not look for where to begin.
+_ABBREVIATED = re.compile(rf"\.(?:(?:{_turned(_ABBREVIATIONS)})\b|[^\W\d_](?:$|[\s(\"\u201c\u2018.]))", re.IGNORECASE)
+_NUMBERED = re.compile(rf"\.(?:{_turned(_BEFORE_NUMBER)})\b", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"(?<=[;:,\u2014])\s+")
 _HYPHEN = re.compile(r"[-\u2010\u2011]")
 _VOWELS = re.compile(r"[aeiouy]+")
@@ -88,7 +99,8 @@ def sentences(text: str) -> list[str]:
 
 def _abbreviates(tail: str, following: str) -> bool:
     """Whether the stop at the end of a text marks an abbreviation; "no." is one only before a number."""
-    return bool(_ABBREVIATION.search(tail)) or (following.isdigit() and bool(_BEFORE_NUMBER.search(tail)))
+    turned = tail[::-1]
+    return bool(_ABBREVIATED.match(turned)) or (following.isdigit() and bool(_NUMBERED.match(turned)))
 
 
 def count_syllables(word: str) -> int:
@@ -142,8 +154,7 @@ def reading_ease(blocks: Iterable[str]) -> float | None:
     return flesch(total_words, total_sentences, total_syllables)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unit:
+class _Unit(NamedTuple):
     """What is never torn apart: a sentence, a line of verse, or a piece of an overlong sentence."""
 
     text: str
@@ -154,13 +165,14 @@ class _Unit:
 
 def _units(block: Block, max_words: int) -> list[_Unit]:
     parts = [
-        (part, separator if index == 0 else ("\n" if block.verse else " "))
+        (part, words, separator if index == 0 else ("\n" if block.verse else " "))
         for piece, separator in _pieces(block)
-        for index, part in enumerate(_fitting(piece, max_words))
+        for index, (part, words) in enumerate(_fitting(piece, max_words))
     ]
+    last = len(parts) - 1
     return [
-        _Unit(part, count_words(part), "\n" if index == 0 else separator, index == len(parts) - 1)
-        for index, (part, separator) in enumerate(parts)
+        _Unit(part, words, "\n" if index == 0 else separator, index == last)
+        for index, (part, words, separator) in enumerate(parts)
     ]
 
 
@@ -176,12 +188,11 @@ def _pieces(block: Block) -> Iterator[tuple[str, str]]:
         end = start + len(sentence)
 
 
-def _fitting(sentence: str, max_words: int) -> list[str]:
-    """The sentence whole, or cut at clauses, or at words where a clause is still too long."""
-    if count_words(sentence) <= max_words:
-        return [sentence]
-    parts: list[str] = []
-    filled = 0
+def _fitting(sentence: str, max_words: int) -> list[tuple[str, int]]:
+    """The sentence whole, or cut at clauses, or at words where a clause is still too long; each with its words."""
+    if (whole := count_words(sentence)) <= max_words:
+        return [(sentence, whole)]
+    parts: list[tuple[str, int]] = []
     for clause in _CLAUSE_END.split(sentence):
         tokens = clause.split()
         words_before = [0, *accumulate(map(count_words, tokens))]  # a token may hold many, and none reaches beyond it
@@ -191,12 +202,11 @@ def _fitting(sentence: str, max_words: int) -> list[str]:
             while words_before[start + size] - words_before[start] > max_words and size > 1:
                 size = max(1, size // 2)
             piece, held = " ".join(tokens[start : start + size]), words_before[start + size] - words_before[start]
-            if parts and filled + held <= max_words:
-                parts[-1] = f"{parts[-1]} {piece}"
-                filled += held
+            if parts and parts[-1][1] + held <= max_words:
+                before, filled = parts[-1]
+                parts[-1] = (f"{before} {piece}", filled + held)
             else:
-                parts.append(piece)
-                filled = held
+                parts.append((piece, held))
             start += size
     return parts
 
