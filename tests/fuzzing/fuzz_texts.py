@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import fuzz_seeds as seeds
@@ -19,7 +17,7 @@ from wotd.providers.literature.gutenberg_envelope import decode, open_envelope
 from wotd.providers.literature.gutenberg_metadata import read_catalogue, read_header, read_yaml
 from wotd.providers.literature.gutenberg_text import chapters
 from wotd.providers.literature.people import read_life, read_person, read_year
-from wotd.providers.text import Block, clean, reading_ease
+from wotd.providers.text import clean, reading_ease
 
 _NAMES = (
     *(b"Virgil, 71 BCE-20 BCE", b"Marx, Karl (Heinrich), Sir, 1730?-1774 [Translator]", b"active 6th century B.C."),
@@ -45,10 +43,7 @@ def targets() -> list[Target]:
         Target("catalogue", "csv", _catalogue, seeds.catalogues(), csv_tables(), ()),
         Target("gutenberg folder", "text", _folder, beside, (), (CorpusError,), 0.5),
         Target("people and years", "text", _people, _NAMES, prose(), ()),
-        *(
-            Target(name, "text", partial(_prose, read), [PARAGRAPH.encode(), *books[:4]], prose(), ())
-            for name, read in {"reading ease": _ease, "passages": _passages}.items()
-        ),
+        Target("prose", "text", _prose, [PARAGRAPH.encode(), *books[:4]], prose(), ()),
     ]
 
 
@@ -81,13 +76,7 @@ def _people(case: bytes, _: Path) -> None:
         read(text)
 
 
-def _prose(read: Callable[[list[Block]], object], case: bytes, _: Path) -> None:
-    read(paragraphs(clean(case.decode("utf-8", "replace"))))
-
-
-def _ease(blocks: list[Block]) -> None:
+def _prose(case: bytes, _: Path) -> None:
+    blocks = paragraphs(clean(case.decode("utf-8", "replace")))
     reading_ease(block.text for block in blocks)
-
-
-def _passages(blocks: list[Block]) -> None:
     cut([blocks])

@@ -160,20 +160,16 @@ class _Unit(NamedTuple):
     text: str
     words: int
     separator: str
-    closes_block: bool
 
 
 def _units(block: Block, max_words: int) -> list[_Unit]:
-    parts = [
-        (part, words, separator if index == 0 else ("\n" if block.verse else " "))
-        for piece, separator in _pieces(block)
-        for index, (part, words) in enumerate(_fitting(piece, max_words))
-    ]
-    last = len(parts) - 1
-    return [
-        _Unit(part, words, "\n" if index == 0 else separator, index == last)
-        for index, (part, words, separator) in enumerate(parts)
-    ]
+    units: list[_Unit] = []
+    for piece, before in _pieces(block):
+        separator = before if units else "\n"
+        for part, words in _fitting(piece, max_words):
+            units.append(_Unit(part, words, separator))
+            separator = "\n" if block.verse else " "
+    return units
 
 
 def _pieces(block: Block) -> Iterator[tuple[str, str]]:
@@ -229,13 +225,14 @@ def cut_passages(
     packed: list[list[_Unit]] = []
     current: list[_Unit] = []
     size = 0
-    for unit in (unit for block in chapter for unit in _units(block, max_words)):
-        if current and size + unit.words > max_words:
-            packed.append(current)
-            current, size = [], 0
-        current.append(unit)
-        size += unit.words
-        if size >= target_words and unit.closes_block:
+    for block in chapter:
+        for unit in _units(block, max_words):
+            if current and size + unit.words > max_words:
+                packed.append(current)
+                current, size = [], 0
+            current.append(unit)
+            size += unit.words
+        if size >= target_words:
             packed.append(current)
             current, size = [], 0
     if current:
