@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias, cast
 
-from wotd.assignment.row_groups import RowGroups, open_parquet
+from wotd.assignment.row_groups import RowGroups, open_parquet, parquet_errors
 from wotd.assignment.schemas import schema_of
 from wotd.assignment.vectors import check_origin, check_width, read_header
 from wotd.errors import InputError
@@ -237,14 +237,8 @@ class ParquetFile(InputFile):
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        import pyarrow as pa
-
-        try:
-            with self.folder.telling(self.path):
-                yield
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names of columns
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"{self.name} cannot be read as Parquet: {reason}.") from error
+        with parquet_errors(self.name), self.folder.telling(self.path):
+            yield
 
 
 class MatrixFile(InputFile):

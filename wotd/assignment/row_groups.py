@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO
+
+from wotd.errors import InputError
+from wotd.providers.literature.rows import first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +27,21 @@ def open_parquet(stream: BinaryIO) -> parquet.ParquetFile:
     share = _MOST_BUFFERED // max(metadata.num_columns, 1)
     buffer_size = min(max(share, _LEAST_BUFFER), _MOST_BUFFER)
     return parquet.ParquetFile(stream, metadata=metadata, buffer_size=buffer_size, pre_buffer=False)
+
+
+@contextmanager
+def parquet_errors(name: str) -> Iterator[None]:
+    """What goes wrong while a Parquet file of this name is read, in one sentence.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for texts and names of columns
+        raise InputError(f"{name} cannot be read as Parquet: {first_line(error).rstrip('.')}.") from error
 
 
 class RowGroups:

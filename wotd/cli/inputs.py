@@ -196,15 +196,12 @@ class Parquet(TextSource):
 
     @contextmanager
     def _opened(self) -> Iterator[parquet.ParquetFile]:
-        import pyarrow as pa
         from pyarrow import parquet
 
-        try:
-            with parquet.ParquetFile(self._path) as file:
-                yield file
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for names of columns, too
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"{self.name} cannot be read as Parquet: {reason}.") from error
+        from wotd.assignment.row_groups import parquet_errors
+
+        with parquet_errors(self.name), parquet.ParquetFile(self._path) as file:
+            yield file
 
 
 def text_source(given: Sequence[str] | None, path: Path | None, text_column: str = "text") -> TextSource:
