@@ -217,7 +217,7 @@ def test_compose_and_image_agree(compose: dict[str, Any], instructions: list[tup
 
 def test_make_builds_and_starts_them() -> None:
     def planned(*arguments: str) -> str:
-        command = ["make", "-n", "--no-print-directory", *arguments]  # which make names where make runs the tests
+        command = ["make", "-n", "--no-print-directory", *arguments]  # named only where make runs these tests
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert fnmatch.fnmatch(planned("image").strip(), "docker build --file wotd/deployment/container/Dockerfile * .")
