@@ -163,6 +163,19 @@ def test_a_bad_address_is_refused_in_a_sentence(
     assert (response.status_code, sentence in detail(response)) == (status, True), response.text
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"k": 3}, "the body needs text, a string"),
+        ({"text": " "}, "text is blank; expected words"),
+        ({"text": "sea", "k": 0}, "k is the number 0; expected a whole number from 1 to 1000"),
+    ],
+)
+def test_a_bad_question_for_neighbors_is_refused_in_a_sentence(client: httpx.Client, body: dict, sentence: str) -> None:
+    response = client.post("/neighbors", json=body)
+    assert (response.status_code, detail(response).startswith(sentence)) == (422, True), response.text
+
+
 def test_a_body_as_large_as_the_limit_is_read_and_one_byte_more_is_not(client: httpx.Client) -> None:
     body = json.dumps({"text": "sea "}).encode()
     assert client.post("/encode", content=body.ljust(LIMIT)).status_code == 200
